@@ -1,8 +1,9 @@
 # One folder is one static library `lockstep_<name>` of its *.cpp files, and one test program `<name>_test` of its
-# *_test.cpp files. A file named main.cpp belongs to a program of its own.
+# *_test.cpp files. A file named main.cpp belongs to a program of its own. ONE_TEST: its tests share a server that is
+# started once a program, so CTest runs the program as a whole.
 
 function(lockstep_folder folder)
-    cmake_parse_arguments(ARG "" "" "LIBS;TEST_LIBS" ${ARGN})
+    cmake_parse_arguments(ARG "ONE_TEST" "" "LIBS;TEST_LIBS" ${ARGN})
     get_filename_component(name ${folder} NAME)
     file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*.cpp)
     set(tests ${sources})
@@ -18,7 +19,7 @@ function(lockstep_folder folder)
         target_link_libraries(lockstep_${name} PUBLIC ${ARG_LIBS})
     endif()
     if(LOCKSTEP_TESTS AND tests)
-        _lockstep_test_program(${name}_test "${tests}" "lockstep_${name};${ARG_TEST_LIBS}")
+        _lockstep_test_program(${name}_test "${tests}" "lockstep_${name};${ARG_TEST_LIBS}" "${ARG_ONE_TEST}")
     endif()
 endfunction()
 
@@ -35,7 +36,7 @@ function(lockstep_tests folder libs)
     get_filename_component(name ${folder} NAME)
     file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*.cpp)
     if(LOCKSTEP_TESTS AND sources)
-        _lockstep_test_program(${name}_test "${sources}" "${libs}")
+        _lockstep_test_program(${name}_test "${sources}" "${libs}" FALSE)
         foreach(program lockstep lockstep-sandbox)
             if(TARGET ${program})
                 add_dependencies(${name}_test ${program})
@@ -44,11 +45,16 @@ function(lockstep_tests folder libs)
     endif()
 endfunction()
 
-function(_lockstep_test_program name sources libs)
+function(_lockstep_test_program name sources libs one_test)
     add_executable(${name} ${sources})
     target_link_libraries(${name} PRIVATE ${libs} GTest::gtest_main GTest::gmock rapidcheck)
     target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR})
     target_compile_definitions(${name} PRIVATE LOCKSTEP_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
                                LOCKSTEP_BINARY_DIR="${CMAKE_BINARY_DIR}/bin")
-    gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 300)
+    if(one_test)
+        add_test(NAME ${name} COMMAND ${name})
+        set_tests_properties(${name} PROPERTIES TIMEOUT 600)
+    else()
+        gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 300)
+    endif()
 endfunction()

@@ -1,27 +1,22 @@
 #pragma once
 
-#include <atomic>
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <shared_mutex>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "base/time.h"
 #include "base/world.h"
 #include "sandbox/schema.h"
+#include "sandbox/values.h"
 
 namespace lockstep::sandbox {
-
-/// A field's value: nothing, boolean, integer (also Date as days and DateTime as epoch seconds), double, text (ids are
-/// 18 characters).
-using Cell = std::variant<std::monostate, bool, std::int64_t, double, std::string>;
 
 struct WriteError {
     std::string code;     ///< "REQUIRED_FIELD_MISSING"
@@ -45,13 +40,21 @@ struct DeletedRow {
 };
 
 struct OrgOptions {
-    std::int64_t people =
-        1000;  ///< leads and contacts together; accounts, opportunities and roles follow (see generate.h)
+    /// Leads and contacts together; accounts, opportunities and roles follow (see generate.h).
+    std::int64_t people = 1000;
+    std::map<std::string, std::int64_t> counts;  ///< rows of single objects, where they should not follow from `people`
     std::uint64_t seed = 1;
-    std::string org_file;            ///< TOML or JSON: objects, fields, rows, settings; see docs/sandbox.md
-    std::string load_dir;            ///< folder of <Object>.csv files to insert at start
-    std::string state_file;          ///< edits survive a restart here; empty: in memory only
+    std::string org_file;    ///< TOML or JSON: objects, fields, rows, settings; applied by org_file.h, not by Org
+    std::string load_dir;    ///< folder of <Object>.csv files to insert at start; likewise
+    std::string state_file;  ///< edits survive a restart here; empty: in memory only
     std::optional<Timestamp> start;  ///< the org's clock at start; default: now. Generated rows lie before it
+    Clock* clock = nullptr;          ///< null: the system clock. Must outlive the org
+};
+
+struct ConvertedLead {
+    std::string account_id, contact_id, opportunity_id;  ///< opportunity_id empty: none was made
+    std::vector<WriteError> errors;
+    bool ok() const { return errors.empty(); }
 };
 
 /// A Salesforce org in memory.
@@ -60,57 +63,109 @@ struct OrgOptions {
 /// stored, so that ten million rows cost a few hundred MB at most. A row is named by (object, row): its index in
 /// creation order, in one to one correspondence with its id.
 ///
+/// What readers see of a row with a late commit (`delay_visibility`) is its state before; of a new one, nothing.
+///
 /// Thread rules: hold `read_lock()` while reading and `write_lock()` while writing; no member locks by itself. Readers
-/// run in parallel. Transactions are one call; nothing half-written is ever visible.
+/// run in parallel. Each write call is one transaction; nothing half-written is ever visible.
 class Org {
 public:
-    explicit Org(OrgOptions options);  ///< throws Failure with a hint for a bad org file
+    /// Throws Failure with a hint when the state file belongs to another org or can not be read or written.
+    explicit Org(OrgOptions options);
     ~Org();
+    struct Impl;  ///< org_data.h
 
     std::shared_lock<std::shared_mutex> read_lock() const;
     std::unique_lock<std::shared_mutex> write_lock();
 
+    const OrgOptions& options() const;
+    /// Whether a state file was read: org file and load folder were applied by an earlier process and must not be
+    /// again.
+    bool restored() const;
     const Schema& schema() const;
-    Schema& schema_for_change();
     Timestamp now() const;  ///< the org's clock: real time plus what `move_clock` added
+    Timestamp start() const;
     void move_clock(std::int64_t seconds);
     const std::string& organization_id() const;
     const std::string& integration_user_id() const;  ///< the connected user
 
-    // Reading.
-    std::int64_t rows(
-        int object) const;  ///< rows ever made, deleted and purged ones included: valid indices are [0, rows)
+    // Changes to the schema; see Schema for the rules. Rows that exist hold null in a new field (false in a boolean one
+    // unless its default is true) and keep their stamps.
+    int add_object(Object object);
+    int add_field(int object, Field field);
+    void change_field(int object, int field, Field changed);
+    void change_object(int object, const Object& changed);
+
+    // Reading. `row` must be in [0, rows(object)).
+    /// Rows ever made, deleted and purged ones included.
+    std::int64_t rows(int object) const;
+    std::int64_t live_rows(int object) const;
     std::string id_of(int object, std::int64_t row) const;
     std::optional<std::int64_t> row_of(int object, std::string_view id18) const;
+    /// Gone: purged, or deleted in an object that hides its deleted rows, or never committed.
     enum class Life { Live, InBin, Gone };
     Life life(int object, std::int64_t row) const;
-    /// One field of one row; compound fields (Address, Name of people) are composed. Cost: constant, no allocation for
-    /// numbers.
+    /// One field of one row; compound fields (addresses, Name of people) are composed, formulas computed. A lookup to a
+    /// row that was deleted reads as null. Cost: constant, no allocation for numbers.
     Cell value(int object, std::int64_t row, int field) const;
+    /// The field written straight to a buffer, as append_csv_cell and append_json_cell would. Projection is faster
+    /// where several fields of many rows are wanted.
+    void append_csv(int object, std::int64_t row, int field, std::string& out) const;
+    void append_json(int object, std::int64_t row, int field, std::string& out) const;
     Timestamp modstamp(int object, std::int64_t row) const;
-    /// Rows that may have SystemModstamp >= `since`, ascending: edited and new ones when `since` lies after generation,
-    /// so that an incremental query costs the size of the change. Rows whose late visibility has not come yet are left
-    /// out.
+    /// Rows, deleted ones included, with SystemModstamp >= `since`, ascending. Cost: the size of the answer when
+    /// `since` lies after generation or up to 15 days before it (the first such call reads the object once); else all
+    /// rows.
     std::vector<std::int64_t> rows_modified_since(int object, Timestamp since) const;
+    /// False while the row's creation waits for its late commit: queries must not show it.
     bool visible_yet(int object, std::int64_t row) const;
-    /// Rows whose reference field holds `id18` (an index kept per reference field of edited rows, computed for
-    /// generated ones).
+    /// Rows, deleted ones included, whose reference field holds `id18`, ascending. Cost: the size of the answer; the
+    /// first call for a field reads the object once.
     std::vector<std::int64_t> rows_referring(int object, int field, std::string_view id18) const;
+    /// Rows, deleted ones included, whose text field equals `text` without regard to case (exactly where the field is
+    /// case-sensitive), ascending. For keys of upsert and equality filters. Cost as above.
+    std::vector<std::int64_t> rows_equal(int object, int field, std::string_view text) const;
 
     // Writing. `actor` is a user id; audit fields, derived fields (Name, IsClosed, ExpectedRevenue …), required fields,
     // lengths, picklists, references and unique fields are handled here, in the order and words of salesforce-api 6.
+    // A record that never existed is INVALID_CROSS_REFERENCE_KEY, a deleted one ENTITY_IS_DELETED; the HTTP layer words
+    // them for its resource. All errors of the first check that fails are told.
     WriteResult insert(int object, const Values& values, std::string_view actor);
     WriteResult update(int object, std::string_view id, const Values& values, std::string_view actor);
     WriteResult remove(int object, std::string_view id, std::string_view actor);  ///< into the bin, with its cascade
     WriteResult undelete(int object, std::string_view id, std::string_view actor);
     WriteResult purge(int object, std::string_view id);  ///< out of the bin, for ever
-    /// Makes every later write of `object` visible to queries only after `seconds`, though stamped at once (late
-    /// commits).
+    /// Losers are deleted and name the winner as their master, their children move to it (salesforce-api 18). At most
+    /// two losers; Account, Contact and Lead.
+    WriteResult merge(int object, std::string_view winner, const std::vector<std::string>& losers,
+                      const Values& winner_values, std::string_view actor);
+    struct Conversion {
+        std::string account_id, contact_id;  ///< empty: make one
+        std::string opportunity_name;        ///< empty: the company's name
+        bool with_opportunity = true;
+        std::string converted_status = "Closed - Converted";
+    };
+    ConvertedLead convert_lead(std::string_view lead_id, const Conversion& how, std::string_view actor);
+    /// Makes every later write of `object` visible to readers only after `seconds`, though stamped at once (late
+    /// commits). 0 ends it.
     void delay_visibility(int object, std::int64_t seconds);
 
+    /// Several writes as one: undone together unless `commit()` is called. Not nested; hold the write lock all along.
+    class Transaction {
+    public:
+        explicit Transaction(Org& org);
+        ~Transaction();
+        Transaction(const Transaction&) = delete;
+        void commit();
+
+    private:
+        Org& org_;
+        bool open_ = true;
+    };
+
     // The delete log (salesforce-api 11).
+    /// Rows deleted in [start, end) and still deleted, in order of deletion.
     std::vector<DeletedRow> deleted_between(int object, Timestamp start, Timestamp end) const;
-    Timestamp earliest_delete_log() const;
+    Timestamp earliest_delete_log() const;  ///< 15 days ago, or later after a purge
     void purge_delete_log(Timestamp before);
 
     // The connected user's sight.
@@ -125,8 +180,27 @@ public:
     std::string summary_json() const;
 
 private:
-    struct Impl;
+    friend class Projection;
     std::unique_ptr<Impl> impl_;
+};
+
+/// Some fields of one object, resolved once and written for many rows: the road of bulk results and query pages.
+///
+/// Cost: about 40 ns a field. Lives no longer than the org; use it under the read lock, by one thread or many.
+class Projection {
+public:
+    Projection(const Org& org, int object, std::vector<int> fields);
+    ~Projection();
+    Projection(Projection&&) noexcept;
+
+    /// The row's cells, each in quotes, between delimiters; no line end.
+    void append_csv(std::int64_t row, std::string& out, char delimiter = ',') const;
+    /// `"Id":"001…","Name":"Acme"`: canonical names, no braces.
+    void append_json(std::int64_t row, std::string& out) const;
+
+private:
+    struct Plan;
+    std::unique_ptr<Plan> plan_;
 };
 
 }  // namespace lockstep::sandbox

@@ -13,7 +13,7 @@ namespace lockstep {
 class MasterKey {
 public:
     /// Reads `file`, or makes it (mode 0400, random) when it does not exist. Errors: Denied when others may read it or
-    /// it is not exactly one key (hex, 64 digits).
+    /// it is not exactly one key (hex, 64 digits). Throws Failure when the folder or the disk does not let us.
     static Result<MasterKey> open_or_create(const std::filesystem::path& file);
     MasterKey(const MasterKey&) = delete;
     MasterKey(MasterKey&&) noexcept;

@@ -19,7 +19,8 @@ struct Field {
 };
 
 enum class Level { Debug, Info, Warn, Error, Off };
-/// Where lines go: standard error, one line an event: time, level, message, name=value. Default level: Warn.
+/// Lines go to standard error, one an event: "2026-11-24T08:30:00Z warn message name=value". Values with blanks, quotes
+/// or '=' stand in quotes; line breaks are escaped. From any thread. Default level: Warn.
 void set_level(Level level);
 
 void debug(std::string_view message, std::initializer_list<Field> fields = {});

@@ -33,7 +33,7 @@ struct Error {
     std::int64_t retry_after_s = 0;
 };
 
-/// "what (hint)" on one line.
+/// "what (hint)" on one line; line breaks inside become blanks.
 std::string to_string(const Error& error);
 
 /// A value, or the error that explains its absence. Reading the wrong side is a bug and throws std::bad_variant_access.

@@ -1,6 +1,9 @@
 #include "base/sfid.h"
 
 #include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
+#include "base/text.h"
 
 namespace lockstep {
 namespace {
@@ -20,6 +23,15 @@ TEST(RecordId, anything_else_is_no_id) {
                              "0010000000000009AA"}) {
         EXPECT_EQ(normalize_id(text), std::nullopt) << text;
     }
+}
+
+RC_GTEST_PROP(RecordId, case_lost_on_the_way_comes_back_from_the_suffix, ()) {
+    const auto id15 = *rc::gen::container<std::string>(
+        15, rc::gen::oneOf(rc::gen::inRange('0', ':'), rc::gen::inRange('A', '['), rc::gen::inRange('a', '{')));
+    const std::optional<std::string> id18 = normalize_id(id15);
+    RC_ASSERT(id18 == id15 + id_suffix(id15));
+    RC_ASSERT(normalize_id(*id18) == id18);
+    RC_ASSERT(normalize_id(to_lower(*id18)) == id18);
 }
 
 }  // namespace

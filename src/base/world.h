@@ -15,7 +15,8 @@ public:
     virtual Timestamp now() = 0;
     /// Monotonic milliseconds from an arbitrary start.
     virtual std::int64_t mono_ms() = 0;
-    /// Returns after `ms`, or earlier when `wake()` was called from any thread.
+    /// Returns after `ms`, or earlier when `wake()` was called from any thread. A wake between two waits of a thread
+    /// ends the second at once; every waiting thread hears each wake.
     virtual void wait_ms(std::int64_t ms) = 0;
     virtual void wake() = 0;
 };
@@ -38,7 +39,7 @@ struct World {
     std::function<void(const char*)> crash_point = [](const char*) {};
 };
 
-/// The real clock and a generator seeded from the system.
+/// The real clock, and a generator of the system's random numbers; both may be used from any thread.
 std::unique_ptr<Clock> system_clock();
 std::unique_ptr<Random> system_random();
 /// A clock that only moves when told to, or by wait_ms, which returns at once; and a generator fixed by its seed (the

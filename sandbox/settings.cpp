@@ -1,0 +1,73 @@
+#include "sandbox/settings.h"
+
+#include "base/json.h"
+
+namespace lockstep::sandbox {
+namespace {
+
+struct Number {
+    const char* name;
+    std::int64_t Settings::*member;
+    std::int64_t min;
+};
+constexpr Number numbers[] = {
+    {"quota", &Settings::quota, 0},
+    {"session_timeout", &Settings::session_timeout_s, 1},
+    {"job_ms", &Settings::job_ms, 0},
+    {"bulk_page_rows", &Settings::bulk_page_rows, 1},
+    {"query_page_rows", &Settings::query_page_rows, 1},
+    {"alive", &Settings::alive_per_minute, 0},
+    {"locator_idle", &Settings::locator_idle_s, 1},
+};
+
+}  // namespace
+
+Settings SettingsBox::get() const {
+    const std::scoped_lock lock(mutex_);
+    return settings_;
+}
+
+Result<void> SettingsBox::change(std::string_view json_text) {
+    const auto parsed = TRY(parse_json(json_text));
+    const auto refuse = [](std::string_view name) {
+        return Error{.kind = Kind::Invalid,
+                     .what = "The setting \"" + std::string(name) + "\" does not exist, or its value does not fit.",
+                     .hint = "GET /sandbox/settings shows each setting with its value"};
+    };
+    if (!parsed.is_object()) return refuse("");
+    Settings changed = get();
+    for (const auto& [name, value] : parsed.as_object()) {
+        bool known = false;
+        for (const auto& number : numbers) {
+            if (name != number.name) continue;
+            if (!value.is_int64() || value.as_int64() < number.min) return refuse(name);
+            changed.*number.member = value.as_int64();
+            known = true;
+        }
+        if (known) continue;
+        if (name == "bulk_order" && (value == "plain" || value == "shuffled")) {
+            changed.bulk_shuffled = value == "shuffled";
+        } else if (name == "api_versions" && value.is_array() && value.as_array().size() == 2 &&
+                   value.at(0).is_int64() && value.at(1).is_int64() && 20 <= value.at(0).as_int64() &&
+                   value.at(0).as_int64() <= value.at(1).as_int64() && value.at(1).as_int64() <= 99) {
+            changed.version_min = static_cast<int>(value.at(0).as_int64());
+            changed.version_max = static_cast<int>(value.at(1).as_int64());
+        } else {
+            return refuse(name);
+        }
+    }
+    const std::scoped_lock lock(mutex_);
+    settings_ = changed;
+    return {};
+}
+
+std::string SettingsBox::to_json() const {
+    const Settings settings = get();
+    json::object shown;
+    for (const auto& number : numbers) shown[number.name] = settings.*number.member;
+    shown["bulk_order"] = settings.bulk_shuffled ? "shuffled" : "plain";
+    shown["api_versions"] = json::array{settings.version_min, settings.version_max};
+    return json::serialize(shown);
+}
+
+}  // namespace lockstep::sandbox

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace lockstep::sandbox {
+
+/// What an admin may change while the org runs.
+struct Settings {
+    std::int64_t quota = 100'000;           ///< API calls in 24 hours
+    std::int64_t session_timeout_s = 7200;  ///< since last use
+    std::int64_t job_ms = 100;              ///< from a bulk job's submission to its end
+    bool bulk_shuffled = false;             ///< rows of bulk results in an order of their own, as on the platform
+    std::int64_t bulk_page_rows = 250'000;  ///< rows of a bulk result page when the client names no maximum
+    std::int64_t query_page_rows = 2000;    ///< rows of a query page at most
+    std::int64_t locator_idle_s = 900;      ///< a query locator dies after so long without use
+    std::int64_t alive_per_minute = 0;      ///< changes the org's own people make
+    int version_min = 40;                   ///< API versions served
+    int version_max = 64;
+};
+
+/// The settings and their lock.
+class SettingsBox {
+public:
+    explicit SettingsBox(Settings start) : settings_(start) {}
+    Settings get() const;
+    /// Changes what a JSON object names; nothing when any of it is wrong.
+    /// Errors: Invalid – unknown name, or a value that does not fit.
+    Result<void> change(std::string_view json_text);
+    std::string to_json() const;
+
+private:
+    mutable std::mutex mutex_;
+    Settings settings_;
+};
+
+}  // namespace lockstep::sandbox

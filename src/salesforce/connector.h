@@ -1,0 +1,137 @@
+#pragma once
+
+// Start here: reads one Salesforce org.
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "record/batch.h"
+#include "record/object.h"
+#include "salesforce/session.h"
+
+namespace lockstep::salesforce {
+
+/// The org and the user we are.
+struct Org {
+    std::string organization_id, name, instance;
+    std::string default_currency;  ///< "USD"
+    bool multi_currency = false;
+    bool is_sandbox = false;
+    std::string user_id, username;
+};
+
+/// An entry of describeGlobal.
+struct ObjectBrief {
+    std::string name, label;
+    bool custom = false, queryable = false;
+};
+
+/// One verified page: its rows are whole, its header and count are what Salesforce said, every cell parsed to its
+/// column's form. Cells that could not be parsed are null and listed.
+struct Page {
+    record::Batch rows;
+    std::string call;  ///< where it came from, for explain: "query page 3", "bulk job 750… page 2"
+    /// Bulk: the locator of the next page; empty: this was the last one.
+    std::string next_locator;
+    struct Odd {
+        std::size_t row;
+        int column;
+        std::string text;    ///< as it came, cut at 200 bytes
+        std::string reason;  ///< "is not a date"
+    };
+    std::vector<Odd> odd;
+    std::int64_t bytes = 0;  ///< of the body, decoded
+};
+
+/// Takes pages in order; returning an error stops the reading with that error.
+using PageSink = std::function<Result<void>(Page&& page)>;
+
+/// What to read of an object: fields by API name, Id first. Where `since` is set: rows with SystemModstamp in
+/// [since, until), ordered by (SystemModstamp, Id).
+struct Selection {
+    std::string object;
+    std::vector<record::Field> fields;
+    std::optional<Timestamp> since, until;
+    bool deleted_too = false;  ///< queryAll
+    std::string condition;     ///< further SOQL condition, from configuration; empty: none
+    std::string stamp = "SystemModstamp";
+};
+
+/// A bulk job and how far its result was read: all that is needed to go on after a crash.
+struct BulkPosition {
+    std::string job;      ///< empty: no job made yet
+    std::string locator;  ///< of the next page to read; empty: the first
+    std::int64_t rows_read = 0;
+};
+
+/// Ids that vanished, from /deleted.
+struct Deleted {
+    struct Row {
+        std::string id;
+        Timestamp at;
+    };
+    std::vector<Row> rows;
+    Timestamp covered;  ///< use as the next start (salesforce-api 11)
+};
+
+/// Reads what one Salesforce org holds and what changed in it. Knows nothing of our store.
+///
+/// Every page is verified before anybody sees it: body complete, content type right, JSON or CSV parses, count and
+/// header as announced. A page that fails verification is fetched again (bounded), then BadReply.
+/// Not thread-safe: one Connector per sync loop. Errors of all verbs: those of Session::get.
+class Connector {
+public:
+    explicit Connector(Session& session) : session_(session) {}
+
+    Session& session() { return session_; }
+    Result<Org> org();
+    Result<std::vector<ObjectBrief>> objects();
+    /// Errors: NotFound – no such object, or the user may not see it.
+    Result<record::Object> describe(std::string_view object);
+    /// Versions the org serves, newest last; needs no login.
+    Result<std::vector<std::string>> versions();
+    /// SELECT COUNT() with the selection's window and condition. One call.
+    Result<std::int64_t> count(const Selection& selection);
+
+    /// Reads a selection over REST in pages of at most 2000 rows, by (SystemModstamp, Id) keys, so that an expired
+    /// query locator costs one more call and no row. A select too long for a URL is read in column groups joined on Id
+    /// and SystemModstamp (rows whose stamp moved between the groups are read again).
+    Result<void> read(const Selection& selection, const PageSink& sink);
+    /// Reads a selection by Bulk 2.0. Goes on at `position` (the caller keeps it beside what it applied); a job that
+    /// is gone, failed or expired is an error Rejected with code "BULK_JOB_LOST" after which the caller starts a new
+    /// job. The next page is fetched while the sink works. Pages are sized to about `page_bytes`.
+    struct BulkOptions {
+        std::size_t page_bytes = 12u << 20;
+        bool ahead = true;  ///< false: all on the caller's thread, for runs that must repeat exactly
+        std::int64_t poll_first_ms = 250, poll_max_ms = 10'000;
+        std::int64_t stuck_after_ms = 30 * 60 * 1000;  ///< without progress: job is aborted, BULK_JOB_LOST
+    };
+    Result<void> read_bulk(const Selection& selection, BulkPosition position,
+                           const std::function<Result<void>(Page&& page, const BulkPosition& after)>& sink,
+                           const BulkOptions& options);
+    Result<void> read_bulk(const Selection& selection, BulkPosition position,
+                           const std::function<Result<void>(Page&& page, const BulkPosition& after)>& sink) {
+        return read_bulk(selection, std::move(position), sink, BulkOptions());
+    }
+    /// Called with each bulk job's id as soon as it exists, so that it can be remembered before its result is read.
+    std::function<void(const std::string& job)> on_bulk_job;
+    /// Rows the running bulk job has so far, as its status tells.
+    std::int64_t bulk_rows() const { return bulk_rows_; }
+
+    /// The delete log between two server times. Errors: Rejected with code INVALID_REPLICATION_DATE – the log does not
+    /// reach back that far: compare key sets instead.
+    Result<Deleted> deleted(std::string_view object, Timestamp since, Timestamp until);
+    /// Whole records by id, in any order, missing ones absent; deleted ones included. One call per 200 or so ids.
+    Result<void> read_by_ids(const Selection& selection, const std::vector<std::string>& ids, const PageSink& sink);
+
+private:
+    Session& session_;
+    std::int64_t bulk_rows_ = 0;
+};
+
+}  // namespace lockstep::salesforce

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "store/catalog.h"
+#include "store/database.h"
+#include "store/log.h"
+
+namespace lockstep::store {
+
+/// What one heard record did to the mirror.
+struct RowChange {
+    enum class Kind { New, Updated, Same };
+    Kind kind = Kind::Same;
+    std::size_t heard = 0;    ///< its row in the page
+    std::int64_t row = 0;     ///< ls_row
+    std::size_t before = 0;   ///< its row in MirrorChanges::before; New: none
+    std::vector<int> fields;  ///< columns of the page that differ; New: all that are not null
+};
+
+struct MirrorChanges {
+    std::vector<RowChange> rows;  ///< one a row of the page; a repeated id in a page: the last one counts, others are Same
+    Batch before;                 ///< old rows, same columns as the page
+};
+
+/// The fields of a page, in its column order.
+struct PageShape {
+    const MirrorObject* object = nullptr;
+    std::vector<const MirrorField*> fields;
+    int id = -1, modstamp = -1, is_deleted = -1;  ///< columns of Id, SystemModstamp, IsDeleted; -1: not in the page
+    std::vector<Form> forms() const;
+    std::vector<std::string> columns() const;
+};
+/// All live fields of the object. Id comes first.
+PageShape full_shape(const MirrorObject& object);
+PageShape shape_of(const MirrorObject& object, std::span<const std::string> fields);
+
+/// Compares a page of heard records with the mirror and moves the mirror: new rows are inserted, differing columns
+/// updated. A heard row older than the mirror's (SystemModstamp) changes nothing. One log row a changed record is
+/// staged, with before and after; references always. Cost: one index look-up a record and one update a changed one.
+MirrorChanges hear(Transaction& tx, const PageShape& shape, const Batch& page, Class cls, const Cause& cause);
+
+/// Marks rows deleted (IsDeleted = true where the object has it, else the row is removed), with their log rows. `gone`:
+/// purged or never in the bin. Returns the rows that were live before.
+struct DeadRow {
+    std::string id;
+    std::int64_t row = 0;
+};
+std::vector<DeadRow> bury(Transaction& tx, const MirrorObject& object, std::span<const std::string> ids, Class cls,
+                          const Cause& cause);
+
+/// Appends a page of a first load to a table that has no unique index yet, with one Snapshot row in the log; returns
+/// its position. Cost: the engine's bulk path; see docs/performance.md.
+std::int64_t append_page(Transaction& tx, const PageShape& shape, const Batch& page, const Cause& cause);
+/// Ends a first load: drops repeats of an id (the newest SystemModstamp stays, ties by arrival), builds the unique
+/// index, then the others. Re-runnable.
+void finish_load(Database& db, const MirrorObject& object, const std::vector<std::string>& indexed_fields);
+
+}  // namespace lockstep::store

@@ -1,0 +1,83 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "base/text.h"
+#include "people/people.h"
+#include "store/catalog.h"
+#include "store/journal.h"
+#include "store/mirror.h"
+#include "sync/engine.h"
+#include "sync/opportunity_sync.h"
+#include "sync/people_sync.h"
+
+namespace lockstep::sync {
+
+/// What the steps of a cycle share. Private to this folder.
+struct Work {
+    store::Database& db;
+    salesforce::Connector& connector;
+    const Rules& rules;
+    World& world;
+    Watcher& watcher;
+    const store::Lease& lease;
+    Engine::Options options;
+
+    std::int64_t cycle = 0;
+    CycleReport report;
+    store::Catalog catalog;
+    people::Fields fields;
+    std::map<std::string, Pairs, IgnoringCase> pairs;  ///< of companies and people, by Salesforce object
+    store::Step* step = nullptr;                       ///< the running one
+    bool step_is_open = false;                         ///< its row is in the history
+    std::vector<std::function<void(store::Transaction&)>> closings;
+
+    /// A transaction of this cycle: fenced by the lease. `work` may run again from its start. The first one of a step
+    /// also opens the step's row in the history, so that a step with nothing to do costs one commit.
+    void write(const std::function<void(store::Transaction&)>& work);
+    /// Has `closing` run in the transaction that closes the current step, if the step succeeds.
+    void at_end_of_step(std::function<void(store::Transaction&)> closing) { closings.push_back(std::move(closing)); }
+    /// Salesforce's clock as of its latest answer; a cycle has asked for the schema before it asks for the time.
+    Timestamp salesforce_now() const;
+    store::ObjectCursor cursor(std::string_view object);
+    /// Whether people (or links) stand, so that changes are brought on to them. Until then they wait in the mirror.
+    bool built(std::string_view part);
+};
+
+/// Runs `body` as a step of the cycle: opens its row of the history, counts its calls, closes it by its outcome.
+/// Returns only errors that end the cycle (credentials, quota, connection, a lost lease); others fail the step.
+Result<void> run_step(Work& work, std::string_view object, std::string_view operation,
+                      const std::function<Result<void>(store::Step&)>& body);
+
+/// Reads the describes, brings tables and pairs in line, and reads the values of fields that are new in tables that
+/// have rows already.
+Result<void> sync_schema(Work& work);
+Result<void> load_object(Work& work, const store::MirrorObject& object, const ObjectRules& rules);
+Result<void> follow_object(Work& work, const store::MirrorObject& object, const ObjectRules& rules);
+/// Builds companies, people and links from the mirror as far as their objects are loaded; goes on where it stopped.
+Result<void> build(Work& work);
+/// Asks for records others point at and we have not got.
+Result<void> repair_parents(Work& work);
+
+/// Applies a page of heard records: mirror, then people or links, in one transaction of the caller's. `cls` is the
+/// class of everything it causes.
+struct Heard {
+    std::int64_t created = 0, updated = 0, deleted = 0, skipped = 0, activities = 0;
+    Heard& operator+=(const Heard& other);
+};
+Heard apply_page(Work& work, store::Transaction& tx, const store::PageShape& shape, const record::Batch& page,
+                 store::Class cls, const store::Cause& cause);
+/// Buries records that are gone and brings their death on to people and links.
+Heard apply_gone(Work& work, store::Transaction& tx, const store::MirrorObject& object,
+                 const std::vector<std::string>& ids, store::Class cls, const store::Cause& cause);
+
+/// Keeps the cells of a page that were no value of their type as errors of their records, with what came.
+void note_odd_cells(store::Transaction& tx, const store::PageShape& shape, const salesforce::Page& page,
+                    const store::Step& step);
+salesforce::Selection selection_of(const store::MirrorObject& object, const store::PageShape& shape);
+
+}  // namespace lockstep::sync

@@ -1,0 +1,188 @@
+#include "sync/engine.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "people/tables.h"
+#include "sync/cycle.h"
+#include "sync/tables.h"
+
+namespace lockstep::sync {
+
+using record::Cell;
+using store::params;
+
+namespace {
+
+/// Errors after which no other step can do better.
+bool ends_the_cycle(const Error& error) {
+    switch (error.kind) {
+        case Kind::Denied:
+        case Kind::Throttled:
+        case Kind::Unavailable:
+        case Kind::Conflict:
+        case Kind::Cancelled:
+            return true;
+        default:
+            return false;
+    }
+}
+
+std::int64_t sum(const std::vector<store::Step>& steps, std::int64_t store::Step::*counter) {
+    std::int64_t total = 0;
+    for (const store::Step& step : steps) total += step.*counter;
+    return total;
+}
+
+}  // namespace
+
+std::int64_t CycleReport::created() const {
+    return sum(steps, &store::Step::created);
+}
+std::int64_t CycleReport::updated() const {
+    return sum(steps, &store::Step::updated);
+}
+std::int64_t CycleReport::deleted() const {
+    return sum(steps, &store::Step::deleted);
+}
+bool CycleReport::failed() const {
+    return std::ranges::any_of(steps, [](const store::Step& s) { return s.status == store::StepStatus::Failed; });
+}
+
+void Work::write(const std::function<void(store::Transaction&)>& work) {
+    db.write([&](store::Transaction& tx) {
+        lease.guard(tx);
+        if (step != nullptr && !step_is_open) {
+            step->id = store::begin_step(tx, cycle, step->object, step->operation);
+            step->started = tx.now();
+        }
+        work(tx);
+    });
+    step_is_open = step != nullptr;
+    world.crash_point("after commit");
+    db.checkpoint();
+}
+
+Timestamp Work::salesforce_now() const {
+    const auto now = connector.session().server_time();
+    check(now.has_value(), "the time was asked for before Salesforce was");
+    return *now;
+}
+
+store::ObjectCursor Work::cursor(std::string_view object) {
+    std::optional<store::ObjectCursor> found;
+    db.read([&](store::Connection& connection) { found = store::object_cursor(connection, object); });
+    if (found) return *found;
+    store::ObjectCursor fresh;
+    fresh.object = object;
+    return fresh;
+}
+
+bool Work::built(std::string_view part) {
+    bool done = false;
+    db.read([&](store::Connection& connection) {
+        done = store::setting(connection, "build." + std::string(part)) == "done";
+    });
+    return done;
+}
+
+Result<void> run_step(Work& work, std::string_view object, std::string_view operation,
+                      const std::function<Result<void>(store::Step&)>& body) {
+    store::Step step{.cycle = work.cycle, .object = std::string(object), .operation = std::string(operation)};
+    work.step = &step;
+    work.step_is_open = false;
+    work.closings.clear();
+    const std::int64_t calls_before = work.connector.session().calls_made();
+    const Result<void> outcome = body(step);
+    step.calls = work.connector.session().calls_made() - calls_before;
+    step.status = outcome.ok() ? store::StepStatus::Succeeded : store::StepStatus::Failed;
+    if (!outcome.ok()) step.detail = outcome.error().what;
+    work.write([&](store::Transaction& tx) {
+        step.ended = tx.now();
+        store::save_step(tx, step);
+        if (outcome.ok()) {
+            for (const auto& closing : work.closings) closing(tx);
+            store::resolve_errors(tx, object, "", operation);
+            return;
+        }
+        const Error& error = outcome.error();
+        store::add_error(tx, {.at = tx.now(),
+                              .object = std::string(object),
+                              .record = "",
+                              .operation = std::string(operation),
+                              .code = error.code.empty() ? name(error.kind) : error.code,
+                              .message = error.what,
+                              .hint = error.hint,
+                              .step = step.id});
+    });
+    work.step = nullptr;
+    work.report.steps.push_back(step);
+    work.report.calls += step.calls;
+    work.watcher.step_done(step);
+    if (!outcome.ok() && ends_the_cycle(outcome.error())) return outcome.error();
+    return {};
+}
+
+struct Engine::Impl {
+    Work work;
+};
+
+Engine::Engine(store::Database& db, salesforce::Connector& connector, const Rules& rules, World& world,
+               Watcher& watcher, const store::Lease& lease, Options options)
+    : impl_(new Impl{.work = {.db = db,
+                              .connector = connector,
+                              .rules = rules,
+                              .world = world,
+                              .watcher = watcher,
+                              .lease = lease,
+                              .options = options}}) {
+    people::make_tables(db);
+    make_tables(db);
+}
+
+Engine::~Engine() = default;
+
+Result<CycleReport> Engine::cycle() {
+    Work& work = impl_->work;
+    const std::int64_t began = work.world.clock.mono_ms();
+    work.report = {};
+    work.db.read([&](store::Connection& connection) {
+        work.catalog = store::Catalog::read(connection);
+        work.fields = people::Fields::read(connection);
+    });
+    work.write([&](store::Transaction& tx) {
+        store::close_abandoned_steps(tx);
+        work.cycle = store::next_cycle(tx);
+    });
+    work.report.cycle = work.cycle;
+
+    TRY(sync_schema(work));
+    for (const ObjectRules& rules : work.rules.objects()) {
+        const store::MirrorObject* const object = work.catalog.find(rules.salesforce);
+        if (object == nullptr) continue;  // its schema step has failed and said why
+        if (work.cursor(object->object.name).state == store::ObjectCursor::State::Following) {
+            TRY(follow_object(work, *object, rules));
+        } else {
+            work.report.first_load = true;
+            TRY(load_object(work, *object, rules));
+        }
+    }
+    TRY(build(work));
+    TRY(repair_parents(work));
+    work.report.ms = work.world.clock.mono_ms() - began;
+    return std::move(work.report);
+}
+
+salesforce::Selection selection_of(const store::MirrorObject& object, const store::PageShape& shape) {
+    salesforce::Selection selection;
+    selection.object = object.object.name;
+    for (const store::MirrorField* const field : shape.fields) selection.fields.push_back(field->field);
+    selection.deleted_too = object.object.has("IsDeleted");
+    if (!object.object.has("SystemModstamp")) {
+        selection.stamp = object.object.has("LastModifiedDate") ? "LastModifiedDate" : "";
+    }
+    return selection;
+}
+
+}  // namespace lockstep::sync

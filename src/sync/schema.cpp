@@ -1,0 +1,161 @@
+#include <algorithm>
+
+#include "base/sfid.h"
+#include "store/migrations.h"
+#include "sync/cycle.h"
+#include "sync/tables.h"
+
+namespace lockstep::sync {
+
+using record::Cell;
+using store::params;
+
+void make_tables(store::Database& db) {
+    static const std::vector<store::Migration> migrations{
+        {.version = 1, .statements = {"CREATE TABLE IF NOT EXISTS keyset (id {text} PRIMARY KEY)"}}};
+    store::migrate(db, "sync", migrations);
+}
+
+namespace {
+
+/// One database is one org: what was loaded from another is never mixed with this one's (reliability F41).
+Result<void> check_org(Work& work) {
+    const salesforce::Org org = TRY(work.connector.org());
+    std::optional<std::string> pinned;
+    work.db.read([&](store::Connection& db) { pinned = store::setting(db, "organization.id"); });
+    if (pinned && *pinned != org.organization_id) {
+        return Error{.kind = Kind::Conflict,
+                     .what = "This database belongs to the organization " + *pinned + ", but the login leads to " +
+                             org.organization_id + " (" + org.name + ")",
+                     .hint = "connect to the right org, or use another --data folder for this one"};
+    }
+    const std::pair<const char*, std::string> facts[] = {{"organization.id", org.organization_id},
+                                                         {"organization.name", org.name},
+                                                         {"currency.default", org.default_currency},
+                                                         {"currency.multi", org.multi_currency ? "true" : "false"}};
+    bool changed = false;
+    work.db.read([&](store::Connection& db) {
+        for (const auto& [name, value] : facts) changed |= store::setting(db, name).value_or("") != value;
+    });
+    if (!changed) return {};
+    work.write([&](store::Transaction& tx) {
+        for (const auto& [name, value] : facts) store::save_setting(tx, name, value);
+    });
+    return {};
+}
+
+std::string listed(const std::vector<std::string>& names) {
+    return join(names, ", ");
+}
+
+/// Reads the new columns of rows we have already. Nothing changed in Salesforce, so it is catch-up, and only rows with
+/// a value need to come.
+Result<void> fill(Work& work, const store::MirrorObject& object, const std::vector<std::string>& added) {
+    for (const std::string& field : added) {
+        std::vector<std::string> names{"Id", field};
+        if (object.object.has("SystemModstamp")) names.insert(names.begin() + 1, "SystemModstamp");
+        const store::PageShape shape = store::shape_of(object, names);
+        TRY(run_step(work, object.object.name, "back-fill", [&](store::Step& step) -> Result<void> {
+            salesforce::Selection selection = selection_of(object, shape);
+            const record::Field& described = *object.object.find(field);
+            selection.condition = !described.filterable                     ? ""
+                                  : described.form == record::Form::Boolean ? field + " = true"
+                                                                            : field + " != null";
+            const auto sink = [&](salesforce::Page&& page) -> Result<void> {
+                Heard heard;
+                work.write([&](store::Transaction& tx) {
+                    // A record we have not got yet comes whole, with its object's own reading.
+                    std::vector<std::string_view> ids;
+                    for (std::size_t i = 0; i < page.rows.rows(); ++i) ids.push_back(page.rows.row(i)[0].as_text());
+                    static const std::vector<std::string> columns{"id"};
+                    static const std::vector<record::Form> forms{record::Form::Text};
+                    const record::Batch known = tx.db().rows_by_key(object.table, "id", ids, columns, forms);
+                    std::vector<std::string_view> have;
+                    for (std::size_t i = 0; i < known.rows(); ++i) have.push_back(known.row(i)[0].as_text());
+                    std::ranges::sort(have);
+                    record::Batch rows(page.rows.forms());
+                    for (std::size_t i = 0; i < page.rows.rows(); ++i) {
+                        const auto row = page.rows.row(i);
+                        if (std::ranges::binary_search(have, row[0].as_text()))
+                            std::ranges::copy(row, rows.add_row().begin());
+                    }
+                    heard =
+                        apply_page(work, tx, shape, rows, store::Class::CatchUp, {.step = step.id, .call = page.call});
+                });
+                step.updated += heard.updated;
+                return {};
+            };
+            return work.connector.read(selection, sink);
+        }));
+    }
+    return {};
+}
+
+}  // namespace
+
+Result<void> sync_schema(Work& work) {
+    std::map<std::string, std::vector<std::string>> to_fill;
+    TRY(run_step(work, "", "sync schema", [&](store::Step& step) -> Result<void> {
+        TRY(check_org(work));
+        std::vector<std::string> told;
+        std::optional<Error> missing;
+        for (const ObjectRules& rules : work.rules.objects()) {
+            const Result<record::Object> described = work.connector.describe(rules.salesforce);
+            if (!described.ok()) {
+                if (described.error().kind != Kind::NotFound) return described.error();
+                if (rules.required && !missing) {
+                    missing = Error{.kind = Kind::NotFound,
+                                    .what = "The sync user can not see the object " + rules.salesforce,
+                                    .hint = "give its profile or permission set read access to " + rules.salesforce,
+                                    .code = "OBJECT_NOT_VISIBLE"};
+                }
+                continue;
+            }
+            std::vector<std::string> hidden;
+            for (const RuleFinding& finding : check_rules(rules, *described, nullptr)) {
+                if (finding.fatal) hidden.push_back(finding.field);
+            }
+            if (!hidden.empty()) {
+                if (!rules.required) continue;
+                missing = Error{.kind = Kind::Rejected,
+                                .what = "The sync user can not read " + rules.salesforce + "." + listed(hidden) +
+                                        ", and the sync can not work without it",
+                                .hint = "grant read access by field-level security",
+                                .code = "REQUIRED_FIELD_HIDDEN"};
+                continue;
+            }
+            const bool known = work.catalog.find(rules.salesforce) != nullptr;
+            const store::SchemaNews news = work.catalog.take(work.db, *described);
+            if (!known || news.empty()) continue;
+            const auto tell = [&](const std::vector<std::string>& fields, const char* what) {
+                if (!fields.empty()) told.push_back(rules.salesforce + ": " + what + " " + listed(fields));
+            };
+            tell(news.added, "new field");
+            tell(news.unreadable, "no longer readable");
+            tell(news.readable_again, "readable again");
+            tell(news.changed, "changed");
+            std::vector<std::string>& fields = to_fill[rules.salesforce];
+            fields.insert(fields.end(), news.added.begin(), news.added.end());
+            fields.insert(fields.end(), news.readable_again.begin(), news.readable_again.end());
+        }
+        for (const ObjectRules& rules : work.rules.objects()) {
+            if (rules.role != Role::Company && rules.role != Role::Person) continue;
+            Pairs pairs = pair_up(work.db, work.fields, rules, work.catalog, work.rules);
+            told.insert(told.end(), pairs.notes.begin(), pairs.notes.end());
+            work.pairs.insert_or_assign(rules.salesforce, std::move(pairs));
+        }
+        for (const std::string& sentence : told) work.watcher.note(sentence);
+        step.detail = join(told, "; ");
+        if (missing) return *missing;
+        return {};
+    }));
+    for (const auto& [name, fields] : to_fill) {
+        const store::MirrorObject* const object = work.catalog.find(name);
+        if (object == nullptr || fields.empty()) continue;
+        if (work.cursor(object->object.name).state != store::ObjectCursor::State::Following) continue;
+        TRY(fill(work, *object, fields));
+    }
+    return {};
+}
+
+}  // namespace lockstep::sync
