@@ -142,15 +142,15 @@ std::string text_of(const Org& org, int object, std::int64_t row, const char* na
     return field < 0 ? "" : plain_text(org.schema().at(object).fields[field].type, org.value(object, row, field));
 }
 
-/// Id of the user called `who`: by id, name, user name, alias or first name. An empty `who`: the first active person who
-/// is not the connected user. Call under a lock.
+/// Id of the user called `who`: by id, name, user name, alias or first name. An empty `who`: the first active person
+/// who is not the connected user. Call under a lock.
 Result<std::string> actor_of(const Org& org, const std::string& who) {
     const int users = org.schema().find("User");
     for (std::int64_t row = 0; users >= 0 && row < org.rows(users); ++row) {
         const std::string id = org.id_of(users, row);
         if (who.empty()) {
-            const bool works = text_of(org, users, row, "IsActive") == "true" &&
-                               text_of(org, users, row, "UserType") == "Standard";
+            const bool works =
+                text_of(org, users, row, "IsActive") == "true" && text_of(org, users, row, "UserType") == "Standard";
             if (works && id != org.integration_user_id()) return id;
             continue;
         }
@@ -274,7 +274,8 @@ const std::vector<Admin::Route>& Admin::routes() {
         {"POST", "/sandbox/records/{}/{}/{}", &Admin::act_on_record, "undelete, purge, convert or merge"},
         {"POST", "/sandbox/alive", &Admin::live, "let the org's people make changes now: {\"changes\":100}"},
         {"POST", "/sandbox/late", &Admin::delay, "late commits from now on: {\"object\":\"Lead\",\"seconds\":600}"},
-        {"POST", "/sandbox/delete-log/purge", &Admin::purge_log, "forget deletions: {\"before\":\"2026-01-01T00:00:00Z\"}"},
+        {"POST", "/sandbox/delete-log/purge", &Admin::purge_log,
+         "forget deletions: {\"before\":\"2026-01-01T00:00:00Z\"}"},
         {"DELETE", "/sandbox/sessions", &Admin::end_sessions, "end every session"},
         {"DELETE", "/sandbox/locators", &Admin::close_locators, "expire every query locator"},
         {"POST", "/sandbox/quota", &Admin::use_quota, "say how many calls were made: {\"used\":99990}"},
@@ -315,14 +316,17 @@ http::Answer Admin::state(const http::Request&, const Args&) {
     append_member(body, "organization_id", reach_.org.organization_id());
     append_member(body, "user_id", reach_.org.integration_user_id());
     append_member(body, "username", reach_.oauth.credentials().username);
-    append_raw_member(body, "api_calls", "{\"used\":" + std::to_string(reach_.quota.used(reach_.org.now())) +
-                                             ",\"max\":" + std::to_string(reach_.settings.get().quota) + "}");
+    append_raw_member(body, "api_calls",
+                      "{\"used\":" + std::to_string(reach_.quota.used(reach_.org.now())) +
+                          ",\"max\":" + std::to_string(reach_.settings.get().quota) + "}");
     append_raw_member(body, "calls", reach_.calls.counts_json());
     append_raw_member(body, "org", reach_.org.summary_json());
     return json_answer(200, body + "}");
 }
 
-http::Answer Admin::settings(const http::Request&, const Args&) { return json_answer(200, reach_.settings.to_json()); }
+http::Answer Admin::settings(const http::Request&, const Args&) {
+    return json_answer(200, reach_.settings.to_json());
+}
 
 http::Answer Admin::change_settings(const http::Request& request, const Args&) {
     const auto changed = reach_.settings.change(request.body);
@@ -349,7 +353,9 @@ http::Answer Admin::forget_calls(const http::Request&, const Args&) {
     return empty_answer(204);
 }
 
-http::Answer Admin::faults(const http::Request&, const Args&) { return json_answer(200, reach_.faults.to_json()); }
+http::Answer Admin::faults(const http::Request&, const Args&) {
+    return json_answer(200, reach_.faults.to_json());
+}
 
 http::Answer Admin::fault_kinds(const http::Request&, const Args&) {
     static const char* const stages[] = {"instead", "handling", "after"};
@@ -429,11 +435,10 @@ http::Answer Admin::add_object(const http::Request& request, const Args&) {
     if (!body.ok()) return refused(body.error());
     Object object;
     object.name = text_at(*body, "name").value_or("");
-    if (object.name.empty())
-        return refused(invalid("An object needs a name.", "for example {\"name\":\"Visit__c\"}"));
+    if (object.name.empty()) return refused(invalid("An object needs a name.", "for example {\"name\":\"Visit__c\"}"));
     object.custom = object.name.ends_with("__c");
-    object.label = text_at(*body, "label").value_or(
-        object.custom ? object.name.substr(0, object.name.size() - 3) : object.name);
+    object.label =
+        text_at(*body, "label").value_or(object.custom ? object.name.substr(0, object.name.size() - 3) : object.name);
     object.label_plural = text_at(*body, "label_plural").value_or(object.label + "s");
     object.key_prefix = text_at(*body, "key_prefix").value_or("");
     if (const json::array* fields = array_at(*body, "fields")) {
@@ -611,7 +616,8 @@ http::Answer Admin::act_on_record(const http::Request& request, const Args& args
         append_member(answer, "opportunity_id", converted.opportunity_id);
         return json_answer(200, answer + "}");
     }
-    return refused(404, "A record can not be told to " + act + ".", "use undelete, purge, merge, or convert for a Lead");
+    return refused(404, "A record can not be told to " + act + ".",
+                   "use undelete, purge, merge, or convert for a Lead");
 }
 
 // ---- the org as a whole
@@ -633,8 +639,8 @@ http::Answer Admin::live(const http::Request& request, const Args&) {
         report.done += done.done;
         report.refused += done.refused;
     }
-    return json_answer(200, "{\"done\":" + std::to_string(report.done) +
-                                ",\"refused\":" + std::to_string(report.refused) + "}");
+    return json_answer(
+        200, "{\"done\":" + std::to_string(report.done) + ",\"refused\":" + std::to_string(report.refused) + "}");
 }
 
 http::Answer Admin::delay(const http::Request& request, const Args&) {

@@ -33,10 +33,10 @@ constexpr Delimiter delimiters[] = {{"BACKQUOTE", '`'}, {"CARET", '^'},     {"CO
                                     {"PIPE", '|'},      {"SEMICOLON", ';'}, {"TAB", '\t'}};
 
 /// Objects that the platform serves by REST only.
-constexpr const char* not_in_bulk[] = {"AcceptedEventRelation", "Attachment",  "CaseStatus",
-                                       "ContractStatus",        "DeclinedEventRelation", "OrderStatus",
-                                       "PartnerRole",           "RecentlyViewed", "SolutionStatus",
-                                       "TaskPriority",          "TaskStatus",  "UndecidedEventRelation"};
+constexpr const char* not_in_bulk[] = {
+    "AcceptedEventRelation", "Attachment",   "CaseStatus",  "ContractStatus",
+    "DeclinedEventRelation", "OrderStatus",  "PartnerRole", "RecentlyViewed",
+    "SolutionStatus",        "TaskPriority", "TaskStatus",  "UndecidedEventRelation"};
 
 bool is_in_bulk(std::string_view object) {
     return std::none_of(std::begin(not_in_bulk), std::end(not_in_bulk),
@@ -142,6 +142,7 @@ struct JobBase {
 
     State state = State::Open;
     Timestamp changed;
+    bool running = false;           ///< somebody does its work, without holding the lock
     std::int64_t submitted_ms = 0;  ///< monotonic
     std::int64_t took_ms = 0;
     std::int64_t processed = 0, failed = 0;
@@ -163,11 +164,14 @@ void append_form(std::string& out, const JobBase& job) {
     append_member(out, "columnDelimiter", job.form.delimiter);
 }
 
-http::Answer wrong_state(std::string text) { return error_answer(400, "INVALIDJOBSTATE", std::move(text)); }
+http::Answer wrong_state(std::string text) {
+    return error_answer(400, "INVALIDJOBSTATE", std::move(text));
+}
 
 /// Sends `text` in blocks. The text is owned by the job and by every transfer of it.
 void send_text(http::Answer& answer, std::string header, std::shared_ptr<const std::string> text) {
-    answer.pieces = [header = std::move(header), text = std::move(text), at = std::size_t(0)](std::string& piece) mutable {
+    answer.pieces = [header = std::move(header), text = std::move(text),
+                     at = std::size_t(0)](std::string& piece) mutable {
         piece.assign(header);
         header.clear();
         if (at < text->size()) {
@@ -182,43 +186,63 @@ void send_text(http::Answer& answer, std::string header, std::shared_ptr<const s
 
 // ---- the jobs
 
+/// The rows found, in the order they are sent. Shared with transfers that outlive the job.
+struct Bulk::Found {
+    ResultSet rows;
+    bool shuffled = false;
+    std::uint64_t seed = 0;
+
+    /// Appends rows [from, from+count) of the order they are sent in.
+    void append(const Org& org, std::int64_t from, std::int64_t count, std::string& out, CsvForm form) const {
+        constexpr std::int64_t block = 64;
+        const std::int64_t blocks = rows.records() / block;
+        if (!shuffled || blocks < 2) {
+            rows.append_csv_rows(org, from, count, out, form);
+            return;
+        }
+        // Blocks in an order of their own: position p holds block (p * step + start) mod blocks. The rows after the
+        // last whole block stay where they are.
+        std::int64_t step = blocks * 5 / 8 + 1;
+        while (std::gcd(step, blocks) != 1) ++step;
+        const auto start = static_cast<std::int64_t>(mix64(seed) % static_cast<std::uint64_t>(blocks));
+        for (const std::int64_t end = from + count; from < end;) {
+            const std::int64_t position = from / block;
+            const std::int64_t within = from % block;
+            if (position >= blocks) {
+                rows.append_csv_rows(org, from, end - from, out, form);
+                return;
+            }
+            const std::int64_t taken = std::min(block - within, end - from);
+            const std::int64_t source = (position * step + start) % blocks * block + within;
+            rows.append_csv_rows(org, source, taken, out, form);
+            from += taken;
+        }
+    }
+};
+
+struct Bulk::QueryOutcome {
+    std::shared_ptr<const Found> found;
+    std::string error;  ///< empty: it went well
+};
+
+struct Bulk::IngestOutcome {
+    std::string error;  ///< of the upload as a whole; empty: its rows were processed
+    std::int64_t processed = 0, failed = 0;
+    std::shared_ptr<const std::string> succeeded, failures;
+};
+
 struct Bulk::QueryJob : JobBase {
     explicit QueryJob(Query q) : query(std::move(q)) {}
     Query query;
-    /// The rows found, in the order they are sent. Shared with transfers that outlive the job.
-    struct Found {
-        ResultSet rows;
-        bool shuffled = false;
-        std::uint64_t seed = 0;
-
-        /// Appends rows [from, from+count) of the order they are sent in.
-        void append(const Org& org, std::int64_t from, std::int64_t count, std::string& out, CsvForm form) const {
-            constexpr std::int64_t block = 64;
-            const std::int64_t blocks = rows.records() / block;
-            if (!shuffled || blocks < 2) {
-                rows.append_csv_rows(org, from, count, out, form);
-                return;
-            }
-            // Blocks in an order of their own: position p holds block (p * step + start) mod blocks. The rows after the
-            // last whole block stay where they are.
-            std::int64_t step = blocks * 5 / 8 + 1;
-            while (std::gcd(step, blocks) != 1) ++step;
-            const auto start = static_cast<std::int64_t>(mix64(seed) % static_cast<std::uint64_t>(blocks));
-            for (const std::int64_t end = from + count; from < end;) {
-                const std::int64_t position = from / block;
-                const std::int64_t within = from % block;
-                if (position >= blocks) {
-                    rows.append_csv_rows(org, from, end - from, out, form);
-                    return;
-                }
-                const std::int64_t taken = std::min(block - within, end - from);
-                const std::int64_t source = (position * step + start) % blocks * block + within;
-                rows.append_csv_rows(org, source, taken, out, form);
-                from += taken;
-            }
-        }
-    };
     std::shared_ptr<const Found> found;
+
+    void take(QueryOutcome outcome) {
+        if (state != State::InProgress) return;  // aborted meanwhile
+        state = outcome.found ? State::JobComplete : State::Failed;
+        error = std::move(outcome.error);
+        found = std::move(outcome.found);
+        processed = found ? found->rows.records() : 0;
+    }
 
     std::string json(bool just_created) const {
         std::string out = "{";
@@ -229,7 +253,8 @@ struct Bulk::QueryJob : JobBase {
         if (!just_created) append_member(out, "jobType", "V2Query");
         append_form(out, *this);
         if (!just_created) {
-            if (state == State::JobComplete) append_raw_member(out, "numberRecordsProcessed", std::to_string(processed));
+            if (state == State::JobComplete)
+                append_raw_member(out, "numberRecordsProcessed", std::to_string(processed));
             append_raw_member(out, "retries", "0");
             append_raw_member(out, "totalProcessingTime", std::to_string(took_ms));
             if (!error.empty()) append_member(out, "errorMessage", error);
@@ -242,9 +267,20 @@ struct Bulk::QueryJob : JobBase {
 struct Bulk::IngestJob : JobBase {
     std::string key;  ///< externalIdFieldName of an upsert
     bool uploaded = false;
-    std::shared_ptr<const std::string> data;
+    std::vector<std::string> columns;         ///< of the uploaded header row
+    std::shared_ptr<const std::string> data;  ///< shared with who does the work; dropped once all of it is processed
     /// Result rows without their header; owned by the job and its transfers.
-    std::shared_ptr<const std::string> succeeded, failures;
+    std::shared_ptr<const std::string> succeeded = std::make_shared<const std::string>(), failures = succeeded;
+
+    void take(IngestOutcome outcome) {
+        if (state == State::InProgress) state = outcome.error.empty() ? State::JobComplete : State::Failed;
+        error = std::move(outcome.error);
+        processed = outcome.processed;
+        failed = outcome.failed;
+        if (outcome.succeeded) succeeded = std::move(outcome.succeeded);
+        if (outcome.failures) failures = std::move(outcome.failures);
+        if (error.empty()) data.reset();
+    }
 
     std::string json(bool just_created) const {
         std::string out = "{";
@@ -266,16 +302,6 @@ struct Bulk::IngestJob : JobBase {
             if (!error.empty()) append_member(out, "errorMessage", error);
         }
         return out + "}";
-    }
-    /// The uploaded header row, as columns; empty when nothing was uploaded.
-    std::vector<std::string> columns() const {
-        std::vector<std::string> names;
-        if (!data) return names;
-        csv::Reader reader(*data, form.sign);
-        std::vector<std::string_view> cells;
-        if (const auto row = reader.next(cells); row.ok() && *row)
-            for (const auto cell : cells) names.emplace_back(trim(cell));
-        return names;
     }
 };
 
@@ -339,8 +365,8 @@ http::Answer Bulk::list(const Call& call, const std::map<std::string, std::share
     const std::string kind = std::is_same_v<Job, QueryJob> ? "query" : "ingest";
     append_raw_member(body, "nextRecordsUrl",
                       done ? "null"
-                           : json_text(call.base() + "/jobs/" + kind + "?queryLocator=" +
-                                    locator_of(static_cast<std::int64_t>(from + page))));
+                           : json_text(call.base() + "/jobs/" + kind +
+                                       "?queryLocator=" + locator_of(static_cast<std::int64_t>(from + page))));
     return json_answer(200, body + "}");
 }
 
@@ -348,7 +374,7 @@ namespace {
 
 /// Moves a submitted job on by the time that passed. Returns true when its work is due. The job's lock is held.
 bool move_on(JobBase& job, std::int64_t job_ms, std::int64_t mono_ms, Timestamp now) {
-    if (job.state != State::UploadComplete && job.state != State::InProgress) return false;
+    if (job.running || (job.state != State::UploadComplete && job.state != State::InProgress)) return false;
     const std::int64_t passed_ms = mono_ms - job.submitted_ms;
     if (job.state == State::UploadComplete && 2 * passed_ms >= job_ms) {
         job.state = State::InProgress;
@@ -357,6 +383,7 @@ bool move_on(JobBase& job, std::int64_t job_ms, std::int64_t mono_ms, Timestamp 
     if (passed_ms < job_ms || job.fate == "job_stuck") return false;
     job.took_ms = std::max<std::int64_t>(1, passed_ms);
     job.changed = now;
+    job.state = State::InProgress;
     if (job.fate == "job_failed") {
         job.state = State::Failed;
         job.error = job.fate_text.empty() ? "InternalServerError : An unexpected error occurred" : job.fate_text;
@@ -376,14 +403,23 @@ Timestamp org_now(const Org& org) {
 
 }  // namespace
 
-void Bulk::progress(QueryJob& job) {
+template <class Job>
+void Bulk::progress(Job& job) {
+    {
+        const Timestamp now = org_now(org_);
+        const std::scoped_lock lock(job.mutex);
+        if (!move_on(job, settings_.get().job_ms, world_.clock.mono_ms(), now)) return;
+        job.running = true;
+    }
+    // Meanwhile others find the job InProgress, and may abort it.
+    const std::int64_t started_ms = world_.clock.mono_ms();
+    auto outcome = run(job);
+    const Timestamp now = org_now(org_);
     const std::scoped_lock lock(job.mutex);
-    if (move_on(job, settings_.get().job_ms, world_.clock.mono_ms(), org_now(org_))) run(job);
-}
-
-void Bulk::progress(IngestJob& job) {
-    const std::scoped_lock lock(job.mutex);
-    if (move_on(job, settings_.get().job_ms, world_.clock.mono_ms(), org_now(org_))) run(job);
+    job.running = false;
+    job.took_ms += world_.clock.mono_ms() - started_ms;
+    job.changed = now;
+    job.take(std::move(outcome));
 }
 
 std::optional<std::int64_t> Bulk::run_due() {
@@ -441,8 +477,7 @@ http::Answer Bulk::create_query(const Call& call) {
     if (operation != "query" && operation != "queryAll")
         return error_answer(400, "INVALIDJOB", "Invalid operation: " + operation + ". Use query or queryAll.");
     const std::string soql = text_at(body, "query").value_or("");
-    if (trim(soql).empty())
-        return error_answer(400, "MALFORMED_QUERY", "SOQL statements cannot be empty or null");
+    if (trim(soql).empty()) return error_answer(400, "MALFORMED_QUERY", "SOQL statements cannot be empty or null");
     Form form;
     if (auto refusal = read_form(body, form)) return *refusal;
     if (used_today().query_jobs >= query_jobs_max)
@@ -479,24 +514,20 @@ http::Answer Bulk::create_query(const Call& call) {
     return json_answer(200, answer);
 }
 
-void Bulk::run(QueryJob& job) {
+Bulk::QueryOutcome Bulk::run(const QueryJob& job) {
     const auto lock = org_.read_lock();
     auto rows = run_query(job.query, org_);
-    if (!rows.ok()) {
-        job.state = State::Failed;
-        job.error = rows.error().code + " : " + rows.error().what;
-        return;
-    }
-    auto found = std::make_shared<QueryJob::Found>();
+    if (!rows.ok()) return {nullptr, rows.error().code + " : " + rows.error().what};
+    auto found = std::make_shared<Found>();
     found->rows = std::move(*rows);
     found->shuffled = settings_.get().bulk_shuffled && !is_ordered(job.query.text());
     for (const char c : job.id) found->seed = mix64(found->seed + static_cast<unsigned char>(c));
-    job.processed = found->rows.records();
-    job.found = std::move(found);
-    job.state = State::JobComplete;
+    return {std::move(found), ""};
 }
 
-http::Answer Bulk::list_queries(const Call& call) { return list(call, queries_); }
+http::Answer Bulk::list_queries(const Call& call) {
+    return list(call, queries_);
+}
 
 http::Answer Bulk::query_job(const Call& call) {
     const auto job = find(queries_, call.args.at(0));
@@ -528,7 +559,8 @@ http::Answer Bulk::remove_query(const Call& call) {
     {
         const std::scoped_lock lock(job->mutex);
         if (!is_over(job->state))
-            return wrong_state("Deleting is not allowed: the job is in the state " + std::string(name(job->state)) + ".");
+            return wrong_state("Deleting is not allowed: the job is in the state " + std::string(name(job->state)) +
+                               ".");
     }
     const std::scoped_lock lock(mutex_);
     queries_.erase(job->id);
@@ -538,9 +570,9 @@ http::Answer Bulk::remove_query(const Call& call) {
 namespace {
 
 http::Answer wrong_version(const std::string& asked, const std::string& made) {
-    return error_answer(409, "API_ERROR",
-                        "The job was created with API version " + made + "; its results can not be read with " + asked +
-                            ".");
+    return error_answer(
+        409, "API_ERROR",
+        "The job was created with API version " + made + "; its results can not be read with " + asked + ".");
 }
 
 }  // namespace
@@ -549,7 +581,7 @@ http::Answer Bulk::query_results(const Call& call) {
     const auto job = find(queries_, call.args.at(0));
     if (!job || call.result_expired) return not_found();
     progress(*job);
-    std::shared_ptr<const QueryJob::Found> found;
+    std::shared_ptr<const Found> found;
     {
         const std::scoped_lock lock(job->mutex);
         if (job->state != State::JobComplete)
@@ -577,9 +609,12 @@ http::Answer Bulk::query_results(const Call& call) {
 
     http::Answer answer;
     answer.headers["Content-Type"] = "text/csv;charset=UTF-8";
+    // On one machine packing takes ten times as long as sending; the server leaves alone what names its coding.
+    if (!settings_.get().bulk_gzip) answer.headers["Content-Encoding"] = "identity";
     answer.headers["Sforce-NumberOfRecords"] = std::to_string(end - from);
     answer.headers["Sforce-Locator"] = end < found->rows.records() ? locator_of(end) : "null";
-    answer.pieces = [this, found, form, from, end, rows = std::int64_t(512), started = false](std::string& piece) mutable {
+    answer.pieces = [this, found, form, from, end, rows = std::int64_t(512),
+                     started = false](std::string& piece) mutable {
         piece.clear();
         if (started && from >= end) return false;
         const auto lock = org_.read_lock();
@@ -641,8 +676,7 @@ http::Answer Bulk::create_ingest(const Call& call) {
     {
         const auto lock = org_.read_lock();
         const int object = object_named(org_, object_asked);
-        if (object < 0)
-            return error_answer(400, "INVALIDENTITY", "Unable to find object: " + object_asked);
+        if (object < 0) return error_answer(400, "INVALIDENTITY", "Unable to find object: " + object_asked);
         job->object = org_.schema().at(object).name;
         if (!is_in_bulk(job->object))
             return error_answer(400, "INVALIDENTITY", "Entity '" + job->object + "' is not supported by the Bulk API.");
@@ -671,7 +705,9 @@ http::Answer Bulk::create_ingest(const Call& call) {
     return json_answer(200, answer);
 }
 
-http::Answer Bulk::list_ingests(const Call& call) { return list(call, ingests_); }
+http::Answer Bulk::list_ingests(const Call& call) {
+    return list(call, ingests_);
+}
 
 http::Answer Bulk::ingest_job(const Call& call) {
     const auto job = find(ingests_, call.args.at(0));
@@ -696,6 +732,10 @@ http::Answer Bulk::upload(const Call& call) {
             return wrong_state("Data can be uploaded once, while the job is Open.");
         job->data = std::make_shared<const std::string>(call.request.body);
         job->uploaded = true;
+        csv::Reader reader(*job->data, job->form.sign);
+        std::vector<std::string_view> cells;
+        if (const auto row = reader.next(cells); row.ok() && *row)
+            for (const auto cell : cells) job->columns.emplace_back(trim(cell));
     }
     const Timestamp now = org_now(org_);
     const std::scoped_lock lock(mutex_);
@@ -714,8 +754,7 @@ http::Answer Bulk::change_ingest(const Call& call) {
     progress(*job);
     const std::scoped_lock lock(job->mutex);
     const bool allowed = asked == "Aborted" ? !is_over(job->state) : job->state == State::Open;
-    if (!allowed)
-        return wrong_state("The state " + asked + " can not follow " + std::string(name(job->state)) + ".");
+    if (!allowed) return wrong_state("The state " + asked + " can not follow " + std::string(name(job->state)) + ".");
     job->state = asked == "Aborted" ? State::Aborted : State::UploadComplete;
     job->changed = org_now(org_);
     job->submitted_ms = world_.clock.mono_ms();
@@ -729,7 +768,8 @@ http::Answer Bulk::remove_ingest(const Call& call) {
     {
         const std::scoped_lock lock(job->mutex);
         if (!is_over(job->state))
-            return wrong_state("Deleting is not allowed: the job is in the state " + std::string(name(job->state)) + ".");
+            return wrong_state("Deleting is not allowed: the job is in the state " + std::string(name(job->state)) +
+                               ".");
     }
     const std::scoped_lock lock(mutex_);
     ingests_.erase(job->id);
@@ -780,6 +820,7 @@ std::string structural_error(const std::string& data, const Form& form) {
     const bool crlf = end != std::string::npos && end > 0 && data[end - 1] == '\r';
     if (end != std::string::npos && crlf != form.crlf())
         return "LineEnding is invalid on user data. Current LineEnding setting is " + form.line_ending;
+    if (!is_valid_utf8(data)) return "InvalidBatch : The data is not UTF-8";
     csv::Reader reader(data, form.sign);
     std::vector<std::string_view> cells;
     for (;;) {
@@ -800,8 +841,9 @@ Input input_of(const std::vector<Column>& columns, const std::vector<std::string
         } else if (is_null(value)) {
             input.fields.push_back({.name = columns[i].relationship});
         } else {
-            input.fields.push_back({.name = columns[i].relationship,
-                                    .parent = InputField::Parent{columns[i].parent_type, columns[i].parent_key, value}});
+            input.fields.push_back(
+                {.name = columns[i].relationship,
+                 .parent = InputField::Parent{columns[i].parent_type, columns[i].parent_key, value}});
         }
     }
     return input;
@@ -821,17 +863,14 @@ std::shared_ptr<const std::string> join_lines(std::vector<std::string> lines, st
 
 }  // namespace
 
-void Bulk::run(IngestJob& job) {
-    job.succeeded = job.failures = std::make_shared<const std::string>();
-    const auto fail = [&](std::string why) {
-        job.state = State::Failed;
-        job.error = std::move(why);
+Bulk::IngestOutcome Bulk::run(const IngestJob& job) {
+    IngestOutcome outcome;
+    const auto failed = [&](std::string why) {
+        outcome.error = std::move(why);
+        return outcome;
     };
-    if (!job.data || trim(*job.data).empty()) {
-        job.state = State::JobComplete;
-        return;
-    }
-    if (std::string why = structural_error(*job.data, job.form); !why.empty()) return fail(std::move(why));
+    if (!job.data || trim(*job.data).empty()) return outcome;
+    if (std::string why = structural_error(*job.data, job.form); !why.empty()) return failed(std::move(why));
 
     csv::Reader reader(*job.data, job.form.sign);
     std::vector<std::string_view> cells;
@@ -841,17 +880,17 @@ void Bulk::run(IngestJob& job) {
     {
         const auto lock = org_.read_lock();
         object = object_named(org_, job.object);
-        if (object < 0) return fail("InvalidEntity : Unable to find object: " + job.object);
+        if (object < 0) return failed("InvalidEntity : Unable to find object: " + job.object);
         for (const auto cell : cells) {
             auto column = column_named(org_, object, trim(cell));
-            if (!column) return fail("InvalidBatch : Field name not found : " + std::string(trim(cell)));
+            if (!column) return failed("InvalidBatch : Field name not found : " + std::string(trim(cell)));
             columns.push_back(std::move(*column));
         }
         if (!job.key.empty()) key = key_field(org_, object, job.key);
     }
     const bool deletes = job.operation == "delete" || job.operation == "hardDelete";
     if (deletes && (columns.size() != 1 || columns.front().field != "Id"))
-        return fail("InvalidBatch : A delete job takes the column Id and no other");
+        return failed("InvalidBatch : A delete job takes the column Id and no other");
 
     const http::Request no_request;
     Call call{.request = no_request, .version = job.version, .user = job.created_by};
@@ -898,7 +937,7 @@ void Bulk::run(IngestJob& job) {
                                          {}});
             else
                 result = write(input_of(columns, cells), row);
-            ++job.processed;
+            ++outcome.processed;
             std::vector<std::string_view> shown;
             std::string line;
             const std::string error = bulk_error(result);
@@ -908,7 +947,7 @@ void Bulk::run(IngestJob& job) {
             } else {
                 if (job.operation == "insert") shown.front() = "";
                 shown.emplace_back(error);
-                ++job.failed;
+                ++outcome.failed;
             }
             shown.insert(shown.end(), cells.begin(), cells.end());
             append_cells(line, shown, job.form);
@@ -919,9 +958,9 @@ void Bulk::run(IngestJob& job) {
     std::uint64_t seed = 0;
     if (settings_.get().bulk_shuffled)
         for (const char c : job.id) seed = mix64(seed + static_cast<unsigned char>(c)) | 1;
-    job.succeeded = join_lines(std::move(succeeded), seed);
-    job.failures = join_lines(std::move(failures), seed);
-    job.state = State::JobComplete;
+    outcome.succeeded = join_lines(std::move(succeeded), seed);
+    outcome.failures = join_lines(std::move(failures), seed);
+    return outcome;
 }
 
 namespace {
@@ -932,8 +971,7 @@ http::Answer csv_answer() {
     return answer;
 }
 
-std::string header_row(std::vector<std::string_view> first, const std::vector<std::string>& columns,
-                       const Form& form) {
+std::string header_row(std::vector<std::string_view> first, const std::vector<std::string>& columns, const Form& form) {
     std::string out;
     first.insert(first.end(), columns.begin(), columns.end());
     if (!first.empty()) append_cells(out, first, form);
@@ -949,8 +987,7 @@ http::Answer Bulk::successful_results(const Call& call) {
     const std::scoped_lock lock(job->mutex);
     if (!is_over(job->state)) return wrong_state("Results are available when the job has ended.");
     auto answer = csv_answer();
-    send_text(answer, header_row({"sf__Id", "sf__Created"}, job->columns(), job->form),
-              job->succeeded ? job->succeeded : std::make_shared<const std::string>());
+    send_text(answer, header_row({"sf__Id", "sf__Created"}, job->columns, job->form), job->succeeded);
     return answer;
 }
 
@@ -961,8 +998,7 @@ http::Answer Bulk::failed_results(const Call& call) {
     const std::scoped_lock lock(job->mutex);
     if (!is_over(job->state)) return wrong_state("Results are available when the job has ended.");
     auto answer = csv_answer();
-    send_text(answer, header_row({"sf__Id", "sf__Error"}, job->columns(), job->form),
-              job->failures ? job->failures : std::make_shared<const std::string>());
+    send_text(answer, header_row({"sf__Id", "sf__Error"}, job->columns, job->form), job->failures);
     return answer;
 }
 
@@ -981,7 +1017,7 @@ http::Answer Bulk::unprocessed_records(const Call& call) {
             if (!std::exchange(is_header, false)) append_cells(*rows, cells, job->form);
     }
     auto answer = csv_answer();
-    send_text(answer, header_row({}, job->columns(), job->form), std::move(rows));
+    send_text(answer, header_row({}, job->columns, job->form), std::move(rows));
     return answer;
 }
 

@@ -61,6 +61,9 @@ public:
     Used used_today();
 
 private:
+    struct Found;
+    struct QueryOutcome;
+    struct IngestOutcome;
     struct QueryJob;
     struct IngestJob;
 
@@ -72,10 +75,11 @@ private:
     template <class Job>
     http::Answer list(const Call& call, const std::map<std::string, std::shared_ptr<Job>, std::less<>>& jobs);
     std::string new_id();
-    void progress(QueryJob& job);
-    void progress(IngestJob& job);
-    void run(QueryJob& job);
-    void run(IngestJob& job);
+    /// Moves the job on by the time that passed, and does its work when that is due.
+    template <class Job>
+    void progress(Job& job);
+    QueryOutcome run(const QueryJob& job);
+    IngestOutcome run(const IngestJob& job);
 
     Org& org_;
     Rest& rest_;

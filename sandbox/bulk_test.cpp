@@ -32,7 +32,9 @@ public:
     explicit BulkClient(Box& box) : box_(box) {}
 
     std::string job(const std::string& soql, const std::string& more = "") {
-        const auto answer = box_.send("POST", "~/jobs/query", json::serialize(json::object{{"operation", "query"}, {"query", soql}}).insert(1, more));
+        const auto answer =
+            box_.send("POST", "~/jobs/query",
+                      json::serialize(json::object{{"operation", "query"}, {"query", soql}}).insert(1, more));
         return std::string(Box::object(answer).at("id").as_string());
     }
     /// All rows without their header. `page_rows` 0: as many as the server likes.
@@ -120,7 +122,8 @@ TEST_F(BulkQuery, holds_what_it_announced_while_its_rows_are_edited_and_deleted)
 TEST_F(BulkQuery, is_sent_while_others_write) {
     const std::string job = client.job(soql);
     std::jthread writer([this] {
-        for (int i = 0; i < 50; ++i) box.service.handle({.method = "POST", .target = "/sandbox/alive", .body = R"({"changes":10})"});
+        for (int i = 0; i < 50; ++i)
+            box.service.handle({.method = "POST", .target = "/sandbox/alive", .body = R"({"changes":10})"});
     });
     const Rows first = client.read(job, 97);
     for (int i = 0; i < 5; ++i) EXPECT_EQ(client.read(job, 50).size(), first.size());
@@ -132,10 +135,13 @@ TEST(BulkJobs, that_are_due_are_done_without_being_looked_at) {
     Box box(options);
     const auto made = Box::object(box.send("POST", "~/jobs/ingest", R"({"object":"Lead","operation":"insert"})"));
     const std::string job(made.at("id").as_string());
-    box.send("PUT", "~/jobs/ingest/" + job + "/batches", "LastName,Company\nBulk,Acme\n", {{"Content-Type", "text/csv"}});
+    box.send("PUT", "~/jobs/ingest/" + job + "/batches", "LastName,Company\nBulk,Acme\n",
+             {{"Content-Type", "text/csv"}});
     box.send("PATCH", "~/jobs/ingest/" + job, R"({"state":"UploadComplete"})");
     const auto leads = [&] {
-        return Box::object(box.get("~/query?q=" + Box::encoded("SELECT COUNT() FROM Lead WHERE LastName = 'Bulk'")))["totalSize"].as_int64();
+        return Box::object(box.get("~/query?q=" +
+                                   Box::encoded("SELECT COUNT() FROM Lead WHERE LastName = 'Bulk'")))["totalSize"]
+            .as_int64();
     };
     const auto state = [&] {
         return std::string(Box::object(box.get("~/jobs/ingest/" + job)).at("state").as_string());
@@ -152,6 +158,17 @@ TEST(BulkJobs, that_are_due_are_done_without_being_looked_at) {
     EXPECT_EQ(state(), "JobComplete");
 }
 
+TEST(BulkIngest, refuses_text_that_is_no_utf8_as_a_whole) {
+    Box box;
+    const auto made = Box::object(box.send("POST", "~/jobs/ingest", R"({"object":"Account","operation":"insert"})"));
+    const std::string job(made.at("id").as_string());
+    box.send("PUT", "~/jobs/ingest/" + job + "/batches", "Name\nBr\xfc" "cke\n", {{"Content-Type", "text/csv"}});
+    box.send("PATCH", "~/jobs/ingest/" + job, R"({"state":"UploadComplete"})");
+    const auto done = Box::object(box.get("~/jobs/ingest/" + job));
+    EXPECT_EQ(done.at("state"), "Failed");
+    EXPECT_EQ(done.at("errorMessage"), "InvalidBatch : The data is not UTF-8");
+}
+
 TEST(BulkIngest, brings_back_what_was_put_in) {
     Box box;
     BulkClient client(box);
@@ -159,8 +176,11 @@ TEST(BulkIngest, brings_back_what_was_put_in) {
         {"name":"Key__c","type":"string","length":30,"external_id":true,"unique":true},
         {"name":"Note__c","type":"textarea","length":2000},
         {"name":"Size__c","type":"double","precision":10,"scale":2},
-        {"name":"On__c","type":"date"}]})").status, 201);
-    const std::string odd[] = {"plain", "with \"quotes\"", "tab\tinside", "Straße, Öl; 漢字", "two\nlines", "#NA", "'; DROP", "a,b;c|d"};
+        {"name":"On__c","type":"date"}]})")
+                  .status,
+              201);
+    const std::string odd[] = {"plain", "with \"quotes\"", "tab\tinside", "Straße, Öl; 漢字", "two\nlines",
+                               "#NA",   "'; DROP",         "a,b;c|d"};
     constexpr int rows = 2500;
     std::map<std::string, std::vector<std::string>> sent;
     std::string upload = "Key__c\tNote__c\tSize__c\tOn__c\tName\r\n";
@@ -176,7 +196,9 @@ TEST(BulkIngest, brings_back_what_was_put_in) {
     }
     // The same key once more: that row fails, the others do not.
     upload += "K7\tx\t1\t\tTwin\r\n";
-    const auto made = Box::object(box.send("POST", "~/jobs/ingest", R"({"object":"Trip__c","operation":"insert","columnDelimiter":"TAB","lineEnding":"CRLF"})"));
+    const auto made = Box::object(
+        box.send("POST", "~/jobs/ingest",
+                 R"({"object":"Trip__c","operation":"insert","columnDelimiter":"TAB","lineEnding":"CRLF"})"));
     const std::string job(made.at("id").as_string());
     ASSERT_EQ(box.send("PUT", "~/jobs/ingest/" + job + "/batches", upload, {{"Content-Type", "text/csv"}}).status, 201);
     ASSERT_EQ(box.send("PATCH", "~/jobs/ingest/" + job, R"({"state":"UploadComplete"})").status, 200);
@@ -188,7 +210,8 @@ TEST(BulkIngest, brings_back_what_was_put_in) {
     auto succeeded = box.get("~/jobs/ingest/" + job + "/successfulResults");
     const Rows results = rows_of(Box::text(succeeded), '\t');
     ASSERT_EQ(results.size(), rows + 1U);
-    EXPECT_EQ(results[0], (std::vector<std::string>{"sf__Id", "sf__Created", "Key__c", "Note__c", "Size__c", "On__c", "Name"}));
+    EXPECT_EQ(results[0],
+              (std::vector<std::string>{"sf__Id", "sf__Created", "Key__c", "Note__c", "Size__c", "On__c", "Name"}));
     std::map<std::string, std::string> ids;
     for (std::size_t i = 1; i < results.size(); ++i) ids[results[i][2]] = results[i][0];
 

@@ -21,12 +21,14 @@ constexpr const char* transaction_gone =
     "The transaction was rolled back since another operation in the same transaction failed.";
 
 http::Answer too_many(std::size_t max) {
-    return error_answer(400, "EXCEEDED_ID_LIMIT",
-                        "record limit reached. cannot submit more than " + std::to_string(max) +
-                            " records into this call");
+    return error_answer(
+        400, "EXCEEDED_ID_LIMIT",
+        "record limit reached. cannot submit more than " + std::to_string(max) + " records into this call");
 }
 
-bool wants_all_or_none(const Call& call) { return equals_ignoring_case(call.request.query("allOrNone"), "true"); }
+bool wants_all_or_none(const Call& call) {
+    return equals_ignoring_case(call.request.query("allOrNone"), "true");
+}
 
 /// Results as an answer; when one failed and all or none was asked for, the others are told as rolled back.
 http::Answer results_answer(std::vector<WriteResult> results, bool all_or_none, bool tells_created) {
@@ -132,7 +134,9 @@ http::Request part_of(const json::object& part, const Call& whole) {
 }
 
 /// The text of a part's answer as JSON text: `null` when it is empty.
-std::string body_of(const http::Answer& answer) { return answer.body.empty() ? "null" : answer.body; }
+std::string body_of(const http::Answer& answer) {
+    return answer.body.empty() ? "null" : answer.body;
+}
 
 }  // namespace
 
@@ -246,8 +250,7 @@ http::Answer Composite::retrieve(const Call& call) {
         fields.push_back(field);
     }
     if (fields.empty()) return error_answer(400, "INVALID_FIELD", "fields must name at least one field");
-    if (const int id = org_.schema().at(object).find("Id");
-        std::find(fields.begin(), fields.end(), id) == fields.end())
+    if (const int id = org_.schema().at(object).find("Id"); std::find(fields.begin(), fields.end(), id) == fields.end())
         fields.push_back(id);
     std::string body = "[";
     for (const auto& id : ids) {
@@ -304,8 +307,8 @@ http::Answer Composite::composite(const Call& call) {
                 continue;
             }
             const auto ready = resolved(json::value(part), bodies);
-            http::Answer answer = ready.ok() ? dispatch_(part_of(ready->as_object(), whole), whole, false)
-                                             : error_answer(ready.error());
+            http::Answer answer =
+                ready.ok() ? dispatch_(part_of(ready->as_object(), whole), whole, false) : error_answer(ready.error());
             const bool good = answer.status < 400 && answer.status != 300;
             failed = failed || !good;
             if (good)
@@ -316,8 +319,7 @@ http::Answer Composite::composite(const Call& call) {
     }
     if (failed && all_or_none)
         for (auto& part : done)
-            if (part.answer.status < 400)
-                part.answer = error_answer(400, "PROCESSING_HALTED", transaction_gone);
+            if (part.answer.status < 400) part.answer = error_answer(400, "PROCESSING_HALTED", transaction_gone);
     std::string body = "{\"compositeResponse\":[";
     for (const auto& part : done) {
         if (body.back() != '[') body += ',';
@@ -361,7 +363,8 @@ http::Answer Composite::batch(const Call& call) {
         failed = failed || answer.status >= 400;
         results += "{\"statusCode\":" + std::to_string(answer.status) + ",\"result\":" + body_of(answer) + "}";
     }
-    return json_answer(200, "{\"hasErrors\":" + std::string(failed ? "true" : "false") + ",\"results\":" + results + "]}");
+    return json_answer(200,
+                       "{\"hasErrors\":" + std::string(failed ? "true" : "false") + ",\"results\":" + results + "]}");
 }
 
 }  // namespace lockstep::sandbox

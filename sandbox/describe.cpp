@@ -72,6 +72,7 @@ std::string_view soap_type(Type type) {
 }
 
 int byte_length(const Field& field) {
+    if (field.byte_length != 0) return field.byte_length;
     if (field.type == Type::Id || field.type == Type::Reference) return field.length;
     return field.length * 3;
 }

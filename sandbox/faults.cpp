@@ -28,7 +28,7 @@ bool matches_path(const Fault& fault, std::string_view path) {
     if (fault.path.empty()) return true;
     const auto fits = [&](std::string_view text) {
         return fault.path.find('*') == std::string::npos ? text.substr(0, fault.path.size()) == fault.path
-                                                          : matches_glob(fault.path, text);
+                                                         : matches_glob(fault.path, text);
     };
     if (fits(path)) return true;
     constexpr std::string_view data = "/services/data/v";
@@ -60,19 +60,32 @@ Result<Fault> read_fault(const json::value& value) {
     for (const auto& [key, v] : *given) {
         bool good = true;
         std::optional<std::int64_t> after;
-        if (key == "kind") good = read_text(v, fault.kind);
-        else if (key == "path") good = read_text(v, fault.path);
-        else if (key == "method") good = read_text(v, fault.method);
-        else if (key == "object") good = read_text(v, fault.object);
-        else if (key == "value") good = read_text(v, fault.value);
-        else if (key == "body") good = read_text(v, fault.body);
-        else if (key == "count") good = v.is_null() || read_int(v, fault.count);
-        else if (key == "ms") good = read_int(v, fault.ms);
-        else if (key == "bytes") good = read_int(v, fault.bytes);
-        else if (key == "seconds") good = read_int(v, fault.seconds);
-        else if (key == "rows") good = read_int(v, fault.rows);
-        else if (key == "status") good = read_int(v, fault.status);
-        else if (key == "retry_after") good = read_int(v, fault.retry_after);
+        if (key == "kind")
+            good = read_text(v, fault.kind);
+        else if (key == "path")
+            good = read_text(v, fault.path);
+        else if (key == "method")
+            good = read_text(v, fault.method);
+        else if (key == "object")
+            good = read_text(v, fault.object);
+        else if (key == "value")
+            good = read_text(v, fault.value);
+        else if (key == "body")
+            good = read_text(v, fault.body);
+        else if (key == "count")
+            good = v.is_null() || read_int(v, fault.count);
+        else if (key == "ms")
+            good = read_int(v, fault.ms);
+        else if (key == "bytes")
+            good = read_int(v, fault.bytes);
+        else if (key == "seconds")
+            good = read_int(v, fault.seconds);
+        else if (key == "rows")
+            good = read_int(v, fault.rows);
+        else if (key == "status")
+            good = read_int(v, fault.status);
+        else if (key == "retry_after")
+            good = read_int(v, fault.retry_after);
         else if (key == "after") {
             good = read_int(v, after);
             fault.after = after.value_or(0);
@@ -103,8 +116,10 @@ std::size_t end_of_value(std::string_view text, std::size_t at) {
     for (; at < text.size(); ++at) {
         const char c = text[at];
         if (in_text) {
-            if (c == '\\') ++at;
-            else if (c == '"') in_text = false;
+            if (c == '\\')
+                ++at;
+            else if (c == '"')
+                in_text = false;
         } else if (c == '"') {
             in_text = true;
         } else if (c == '{' || c == '[') {
@@ -124,8 +139,10 @@ std::string without_member(std::string text, std::string_view name) {
     const std::string key = "\"" + std::string(name) + "\":";
     for (std::size_t at = text.find(key); at != std::string::npos; at = text.find(key, at)) {
         std::size_t end = end_of_value(text, at + key.size());
-        if (end < text.size() && text[end] == ',') ++end;
-        else if (at > 0 && text[at - 1] == ',') --at;
+        if (end < text.size() && text[end] == ',')
+            ++end;
+        else if (at > 0 && text[at - 1] == ',')
+            --at;
         text.erase(at, end - at);
     }
     return text;
@@ -166,8 +183,10 @@ void spoil_results(http::Answer& answer, std::string_view how) {
     auto parsed = parse_json(answer.body);
     if (!parsed.ok() || !parsed->is_array() || parsed->as_array().empty()) return;
     json::array& results = parsed->as_array();
-    if (how == "reordered") std::reverse(results.begin(), results.end());
-    else results.pop_back();
+    if (how == "reordered")
+        std::reverse(results.begin(), results.end());
+    else
+        results.pop_back();
     answer.body = json::serialize(*parsed);
 }
 
@@ -176,7 +195,8 @@ void spoil_results(http::Answer& answer, std::string_view how) {
 const std::vector<FaultKind>& fault_kinds() {
     static const std::vector<FaultKind> kinds = {
         {"throttle", Stage::Instead, Trait::Data, "403 REQUEST_LIMIT_EXCEEDED, as if the day's calls were used up"},
-        {"concurrent", Stage::Instead, Trait::Data, "403 REQUEST_LIMIT_EXCEEDED, as if too many long calls ran at once"},
+        {"concurrent", Stage::Instead, Trait::Data,
+         "403 REQUEST_LIMIT_EXCEEDED, as if too many long calls ran at once"},
         {"http_500", Stage::Instead, Trait::None, "500 UNKNOWN_EXCEPTION; nothing was done"},
         {"http_503", Stage::Instead, Trait::None, "503 SERVER_UNAVAILABLE; retry_after (seconds) gives the header"},
         {"html", Stage::Instead, Trait::None, "a maintenance page in HTML; status (200)"},
@@ -184,26 +204,33 @@ const std::vector<FaultKind>& fault_kinds() {
         {"drop", Stage::Instead, Trait::None, "the connection closes without an answer; nothing was done"},
         {"error_before_write", Stage::Instead, Trait::Write, "500 UNKNOWN_EXCEPTION; nothing was written"},
         {"expired_token", Stage::Instead, Trait::Data, "401 INVALID_SESSION_ID; the session really ends"},
-        {"token_refused", Stage::Instead, Trait::Token, "400 invalid_grant; value (authentication failure) is the text"},
+        {"token_refused", Stage::Instead, Trait::Token,
+         "400 invalid_grant; value (authentication failure) is the text"},
         {"query_timeout", Stage::Instead, Trait::Query, "400 QUERY_TIMEOUT"},
-        {"describe_denied", Stage::Instead, Trait::Describe, "403 INSUFFICIENT_ACCESS; status (403), 404 reads NOT_FOUND"},
+        {"describe_denied", Stage::Instead, Trait::Describe,
+         "403 INSUFFICIENT_ACCESS; status (403), 404 reads NOT_FOUND"},
         {"locator_expired", Stage::Instead, Trait::Locator, "400 INVALID_QUERY_LOCATOR"},
         {"result_expired", Stage::Instead, Trait::Results, "404 NOT_FOUND for the results of a bulk job"},
-        {"replication_date", Stage::Instead, Trait::Replication, "400 INVALID_REPLICATION_DATE, as after a purge of the log"},
+        {"replication_date", Stage::Instead, Trait::Replication,
+         "400 INVALID_REPLICATION_DATE, as after a purge of the log"},
         {"late_visibility", Stage::Handling, Trait::Write,
          "what the call writes is stamped now, but seen by queries only after seconds (600)"},
         {"lock_row", Stage::Handling, Trait::Write, "UNABLE_TO_LOCK_ROW for the first rows (1) records of the call"},
-        {"job_failed", Stage::Handling, Trait::JobCreation, "the created job ends as Failed; value is its errorMessage"},
+        {"job_failed", Stage::Handling, Trait::JobCreation,
+         "the created job ends as Failed; value is its errorMessage"},
         {"job_aborted", Stage::Handling, Trait::JobCreation, "the created job ends as Aborted"},
         {"job_stuck", Stage::Handling, Trait::JobCreation, "the created job stays InProgress for ever"},
         {"latency", Stage::After, Trait::None, "the answer comes ms (1000) milliseconds later"},
         {"error_after_write", Stage::After, Trait::Write, "500 UNKNOWN_EXCEPTION, though everything was written"},
-        {"drop_after_write", Stage::After, Trait::Write, "everything was written, then the connection closes unanswered"},
+        {"drop_after_write", Stage::After, Trait::Write,
+         "everything was written, then the connection closes unanswered"},
         {"cut_body", Stage::After, Trait::None, "the connection closes after bytes (20) of the body as sent"},
-        {"cut_text", Stage::After, Trait::None, "the body ends after bytes (half of it), but properly: only rows are missing"},
+        {"cut_text", Stage::After, Trait::None,
+         "the body ends after bytes (half of it), but properly: only rows are missing"},
         {"wrong_row_count", Stage::After, Trait::Rows, "the number of rows told is wrong by rows (1)"},
         {"missing_field", Stage::After, Trait::Record, "records lack the field named by value, as if never asked for"},
-        {"wrong_results", Stage::After, Trait::Collections, "one result is lost; with value reordered: the order is wrong"},
+        {"wrong_results", Stage::After, Trait::Collections,
+         "one result is lost; with value reordered: the order is wrong"},
         {"limit_header_wrong", Stage::After, Trait::Data, "Sforce-Limit-Info says value (api-usage=0/1)"},
         {"limit_header_missing", Stage::After, Trait::Data, "Sforce-Limit-Info is absent"},
         {"date_skew", Stage::After, Trait::None, "the Date header is off by seconds (3600)"},
@@ -302,7 +329,9 @@ std::string Faults::to_json() {
     return json::serialize(json::object{{"faults", std::move(list)}});
 }
 
-Stage stage_of(const Fault& fault) { return kind_named(fault.kind)->stage; }
+Stage stage_of(const Fault& fault) {
+    return kind_named(fault.kind)->stage;
+}
 
 std::vector<Fault> Faults::fire(const Asked& asked, Random& random) {
     const std::scoped_lock lock(mutex_);
@@ -340,8 +369,8 @@ http::Answer answer_of(const Fault& fault) {
     if (kind == "throttle") {
         answer = error_answer(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.");
     } else if (kind == "concurrent") {
-        answer = error_answer(403, "REQUEST_LIMIT_EXCEEDED",
-                              "ConcurrentRequests (Concurrent API Requests) Limit exceeded.");
+        answer =
+            error_answer(403, "REQUEST_LIMIT_EXCEEDED", "ConcurrentRequests (Concurrent API Requests) Limit exceeded.");
     } else if (kind == "http_500" || kind == "error_before_write") {
         answer = error_answer(500, "UNKNOWN_EXCEPTION", unexpected_error);
     } else if (kind == "http_503") {

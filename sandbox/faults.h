@@ -29,16 +29,21 @@ enum class Trait : unsigned {
     Collections = 1024,  ///< answers with one result for each of many records
     Record = 2048,       ///< answers with values of records in JSON
 };
-constexpr Trait operator|(Trait a, Trait b) { return Trait(unsigned(a) | unsigned(b)); }
-constexpr bool any_of(Trait has, Trait asked) { return (unsigned(has) & unsigned(asked)) != 0; }
+constexpr Trait operator|(Trait a, Trait b) {
+    return Trait(unsigned(a) | unsigned(b));
+}
+constexpr bool any_of(Trait has, Trait asked) {
+    return (unsigned(has) & unsigned(asked)) != 0;
+}
 
 /// One planned misbehaviour and how often it came to pass.
 struct Fault {
     std::int64_t number = 0;
     std::string kind;
-    std::string path;    ///< glob when it holds `*`, else a prefix; with or without /services/data/vNN.0; empty: every path
-    std::string method;  ///< empty: every method
-    std::string object;  ///< object the call is about, without regard to case; empty: any
+    std::string
+        path;  ///< glob when it holds `*`, else a prefix; with or without /services/data/vNN.0; empty: every path
+    std::string method;                 ///< empty: every method
+    std::string object;                 ///< object the call is about, without regard to case; empty: any
     std::optional<std::int64_t> count;  ///< fires at most so often; nothing: always
     double probability = 1;
     std::int64_t after = 0;  ///< lets the first so many matching calls pass

@@ -17,9 +17,10 @@ TEST(Glob, star_stands_for_any_run_of_characters) {
         const char *pattern, *text;
         bool fits;
     };
-    for (const Case& c : {Case{"/a/*/c", "/a/b/c", true}, Case{"/a/*/c", "/a/b/d/c", true}, Case{"/a/*/c", "/a/c", false},
-                          Case{"*", "", true}, Case{"*x*", "axb", true}, Case{"*x*", "ab", false}, Case{"ab", "abc", false},
-                          Case{"a*b*c", "a1b2b3c", true}, Case{"**", "x", true}})
+    for (const Case& c :
+         {Case{"/a/*/c", "/a/b/c", true}, Case{"/a/*/c", "/a/b/d/c", true}, Case{"/a/*/c", "/a/c", false},
+          Case{"*", "", true}, Case{"*x*", "axb", true}, Case{"*x*", "ab", false}, Case{"ab", "abc", false},
+          Case{"a*b*c", "a1b2b3c", true}, Case{"**", "x", true}})
         EXPECT_EQ(matches_glob(c.pattern, c.text), c.fits) << c.pattern << " " << c.text;
 }
 
@@ -33,14 +34,22 @@ protected:
     using Kinds = std::vector<std::string>;
     Faults faults;
     std::unique_ptr<Random> random = seeded_random(3);
-    const Faults::Asked query{.method = "GET", .path = "/services/data/v62.0/query", .object = "Lead", .traits = Trait::Data | Trait::Query | Trait::Rows};
-    const Faults::Asked create{.method = "POST", .path = "/services/data/v62.0/sobjects/Lead", .object = "lead", .traits = Trait::Data | Trait::Write};
+    const Faults::Asked query{.method = "GET",
+                              .path = "/services/data/v62.0/query",
+                              .object = "Lead",
+                              .traits = Trait::Data | Trait::Query | Trait::Rows};
+    const Faults::Asked create{.method = "POST",
+                               .path = "/services/data/v62.0/sobjects/Lead",
+                               .object = "lead",
+                               .traits = Trait::Data | Trait::Write};
 };
 
 TEST_F(FaultList, fires_where_method_path_object_and_kind_fit) {
-    ASSERT_TRUE(faults.add(R"([{"kind":"latency","path":"/query"},{"kind":"latency","path":"/services/data/v62.0/q*"},
+    ASSERT_TRUE(faults
+                    .add(R"([{"kind":"latency","path":"/query"},{"kind":"latency","path":"/services/data/v62.0/q*"},
         {"kind":"latency","method":"post"},{"kind":"latency","object":"LEAD"},{"kind":"latency","object":"Contact"},
-        {"kind":"lock_row"},{"kind":"query_timeout","path":"/nothing"}])").ok());
+        {"kind":"lock_row"},{"kind":"query_timeout","path":"/nothing"}])")
+                    .ok());
     EXPECT_EQ(fired(query), (Kinds{"latency", "latency", "latency"}));
     EXPECT_EQ(fired(create), (Kinds{"lock_row", "latency", "latency"}));
 }
@@ -61,7 +70,11 @@ TEST_F(FaultList, fires_by_chance_about_as_often_as_told) {
 }
 
 TEST_F(FaultList, counts_only_what_can_take_effect) {
-    ASSERT_TRUE(faults.add(R"([{"kind":"lock_row"},{"kind":"http_500","count":1},{"kind":"drop"},{"kind":"error_after_write"},{"kind":"latency"}])").ok());
+    ASSERT_TRUE(
+        faults
+            .add(
+                R"([{"kind":"lock_row"},{"kind":"http_500","count":1},{"kind":"drop"},{"kind":"error_after_write"},{"kind":"latency"}])")
+            .ok());
     // The call is not carried out, so there is no write to spoil, and only one answer to give.
     EXPECT_EQ(fired(create), (Kinds{"http_500", "latency"}));
     EXPECT_EQ(fired(create), (Kinds{"drop", "latency"}));

@@ -158,20 +158,28 @@ TEST(Generator, references_lead_to_rows_that_are_live_and_older) {
         const int64_t account = look.target("Contact", row, "AccountId", "Account");
         if (account < 0) continue;
         ASSERT_LE(look.number("Account", account, "CreatedDate"), look.number("Contact", row, "CreatedDate"));
-        if (look.live("Contact", row)) ASSERT_TRUE(look.live("Account", account)) << row;
+        if (look.live("Contact", row)) {
+            ASSERT_TRUE(look.live("Account", account)) << row;
+        }
         const int64_t boss = look.target("Contact", row, "ReportsToId", "Contact");
-        if (boss >= 0) ASSERT_EQ(look.target("Contact", boss, "AccountId", "Account"), account);
+        if (boss >= 0) {
+            ASSERT_EQ(look.target("Contact", boss, "AccountId", "Account"), account);
+        }
     }
     for (int64_t row = 0; row < look.rows("Opportunity"); ++row) {
         const int64_t account = look.target("Opportunity", row, "AccountId", "Account");
         if (account >= 0) {
             ASSERT_LE(look.number("Account", account, "CreatedDate"), look.number("Opportunity", row, "CreatedDate"));
-            if (look.live("Opportunity", row)) ASSERT_TRUE(look.live("Account", account)) << row;
+            if (look.live("Opportunity", row)) {
+                ASSERT_TRUE(look.live("Account", account)) << row;
+            }
         }
         const int64_t owner = look.target("Opportunity", row, "OwnerId", "User");
         ASSERT_GE(owner, kFirstSalesRow);
         const int64_t campaign = look.target("Opportunity", row, "CampaignId", "Campaign");
-        if (campaign >= 0) ASSERT_LT(campaign, kCampaigns);
+        if (campaign >= 0) {
+            ASSERT_LT(campaign, kCampaigns);
+        }
     }
 }
 
@@ -258,7 +266,9 @@ TEST(Generator, stages_carry_the_probability_of_their_stage_and_closed_deals_lie
         }
         const bool closed = look.cell("Opportunity", row, "IsClosed") == Cell{true};
         open += closed ? 0 : 1;
-        if (closed) ASSERT_LE(look.number("Opportunity", row, "CloseDate"), day_of(kStart).days);
+        if (closed) {
+            ASSERT_LE(look.number("Opportunity", row, "CloseDate"), day_of(kStart).days);
+        }
         const CivilDate day = civil(Date{static_cast<std::int32_t>(look.number("Opportunity", row, "CloseDate"))});
         ASSERT_EQ(look.number("Opportunity", row, "FiscalYear"), day.year);
         ASSERT_EQ(look.number("Opportunity", row, "FiscalQuarter"), (day.month + 2) / 3);
@@ -302,7 +312,9 @@ TEST(Generator, values_keep_to_the_lengths_and_picklists_of_their_fields) {
                 if (text == nullptr || field.type == Type::Address) continue;
                 ASSERT_TRUE(is_valid_utf8(*text));
                 ASSERT_LE(length_in_characters(*text), static_cast<std::size_t>(field.length)) << field.name << *text;
-                if (!allowed.empty()) ASSERT_TRUE(allowed.count(*text) != 0) << field.name << ": " << *text;
+                if (!allowed.empty()) {
+                    ASSERT_TRUE(allowed.count(*text) != 0) << field.name << ": " << *text;
+                }
             }
         }
     }
@@ -331,7 +343,9 @@ TEST(Generator, mail_goes_nowhere_and_some_leads_are_in_a_queue) {
     for (int64_t row = 0; row < look.rows("Lead"); ++row) {
         const std::string email = look.text("Lead", row, "Email");
         without += email.empty();
-        if (!email.empty()) ASSERT_TRUE(email.ends_with(".example")) << email;
+        if (!email.empty()) {
+            ASSERT_TRUE(email.ends_with(".example")) << email;
+        }
         queued += look.text("Lead", row, "OwnerId").starts_with("00G");
     }
     EXPECT_GT(queued, look.rows("Lead") / 20);

@@ -71,9 +71,8 @@ std::string limits_json(const LimitsShown& shown) {
     std::string body = "{";
     for (const auto& limit : limits) {
         append_raw_member(body, limit.name,
-                          "{\"Max\":" + std::to_string(limit.max) +
-                              ",\"Remaining\":" + std::to_string(std::max<std::int64_t>(0, limit.max - limit.used)) +
-                              "}");
+                          "{\"Max\":" + std::to_string(limit.max) + ",\"Remaining\":" +
+                              std::to_string(std::max<std::int64_t>(0, limit.max - limit.used)) + "}");
     }
     return body + "}";
 }

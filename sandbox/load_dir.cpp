@@ -59,6 +59,10 @@ private:
         release_dependents(row);
     }
 
+    void refuse(std::size_t row, const std::pair<std::string, std::string>& link, const char* why) {
+        refuse(row, link.first + " refers to '" + link.second + "', which " + why);
+    }
+
     void name_rows() {
         for (std::size_t row = 0; row < rows_.size(); ++row) {
             const auto& ref = rows_[row].ref;
@@ -107,13 +111,12 @@ private:
         for (const auto& link : rows_[row].links) {
             const auto& [field, ref] = link;
             const auto target = by_ref_.find(ref);
-            if (target == by_ref_.end())
-                return refuse(row, field + " refers to '" + ref + "', which names no row; check the spelling");
+            if (target == by_ref_.end()) return refuse(row, link, "names no row; check the spelling");
             const auto& state = states_[target->second];
             if (!state.id.empty()) {
                 values.emplace_back(field, state.id);
             } else if (state.done) {
-                return refuse(row, field + " refers to '" + ref + "', which was refused");
+                return refuse(row, link, "was refused");
             } else {
                 postponed_.emplace_back(row, link);
             }

@@ -135,12 +135,14 @@ OrgOptions org_options_of(const Options& options) {
     for (const auto& count : options.counts) {
         const std::size_t equals = count.find('=');
         const auto rows = equals == std::string::npos ? std::nullopt : parse_int(count.substr(equals + 1));
-        if (!rows || *rows < 0) throw Failure("--count takes OBJECT=N, not " + count + ".", "for example --count Task=500");
+        if (!rows || *rows < 0)
+            throw Failure("--count takes OBJECT=N, not " + count + ".", "for example --count Task=500");
         org.counts[count.substr(0, equals)] = *rows;
     }
     if (!options.start.empty()) {
         org.start = parse_timestamp(options.start);
-        if (!org.start) throw Failure("--start takes a time, not " + options.start + ".", "for example 2026-11-24T08:00:00Z");
+        if (!org.start)
+            throw Failure("--start takes a time, not " + options.start + ".", "for example 2026-11-24T08:00:00Z");
     }
     return org;
 }
@@ -165,13 +167,14 @@ void print_ready(const Options& options, const Service& service, const http::Ser
     const std::string ca = ca_file.empty() ? "" : " --cacert " + ca_file;
     const std::string admin = admin_key.empty() ? "" : " -H 'X-Sandbox-Key: " + admin_key + "'";
     std::cout << service.loaded() << "A Salesforce org listens on " << url << "\n\n"
-              << "  user name      " << who.username << "\n  password       " << who.password
-              << "\n  client id      " << who.client_id << "\n  client secret  " << who.client_secret
-              << "\n  JWT key file   " << key.file.path() << "\n";
+              << "  user name      " << who.username << "\n  password       " << who.password << "\n  client id      "
+              << who.client_id << "\n  client secret  " << who.client_secret << "\n  JWT key file   " << key.file.path()
+              << "\n";
     if (!ca_file.empty()) std::cout << "  CA file        " << ca_file << "\n";
     if (!admin_key.empty()) std::cout << "  admin key      " << admin_key << "\n";
     std::cout << "\nTry\n"
-              << "  TOKEN=$(curl -s" << ca << " " << url << "/services/oauth2/token -d grant_type=client_credentials \\\n"
+              << "  TOKEN=$(curl -s" << ca << " " << url
+              << "/services/oauth2/token -d grant_type=client_credentials \\\n"
               << "      -d client_id=" << who.client_id << " -d client_secret=" << who.client_secret
               << " | jq -r .access_token)\n"
               << "  curl -s" << ca << " -H \"Authorization: Bearer $TOKEN\" -G " << url
@@ -244,25 +247,29 @@ int main(int argc, char** argv) {
     app.add_option("--seed", options.seed, "which people: the same seed gives the same org")->capture_default_str();
     app.add_option("--count", options.counts, "rows of one object, OBJECT=N; may be repeated");
     app.add_option("--start", options.start, "the org's clock at start, 2026-11-24T08:00:00Z; default now");
-    app.add_option("--org", options.org_file, "TOML or JSON file: objects, fields, rows, settings")->check(CLI::ExistingFile);
+    app.add_option("--org", options.org_file, "TOML or JSON file: objects, fields, rows, settings")
+        ->check(CLI::ExistingFile);
     app.add_option("--load", options.load_dir, "folder of OBJECT.csv files to insert")->check(CLI::ExistingDirectory);
     app.add_option("--state", options.state_file, "file that keeps edits and secrets over a restart");
     app.add_option("--alive", options.alive_per_minute, "changes a minute that the org's own people make")
         ->check(CLI::NonNegativeNumber)
         ->capture_default_str();
-    app.add_option("--set", options.settings, "a setting, NAME=VALUE: quota=1000, bulk_order=shuffled; may be repeated");
+    app.add_option("--set", options.settings,
+                   "a setting, NAME=VALUE: quota=1000, bulk_order=shuffled; may be repeated");
     app.add_flag("--tls", options.tls, "serve https with a certificate made at start");
     app.add_flag("--ready-json", options.ready_json, "print one line of JSON when it listens: url, secrets, pid");
     app.add_flag("--verbose", options.verbose, "log each call to standard error");
-    app.footer("\nExamples\n"
-               "  lockstep-sandbox --people 10000 --alive 60\n"
-               "  lockstep-sandbox --port 0 --org tests/small.toml --ready-json\n"
-               "docs/sandbox.md tells the rest.");
+    app.footer(
+        "\nExamples\n"
+        "  lockstep-sandbox --people 10000 --alive 60\n"
+        "  lockstep-sandbox --port 0 --org tests/small.toml --ready-json\n"
+        "docs/sandbox.md tells the rest.");
     CLI11_PARSE(app, argc, argv);
     try {
         return serve(options);
     } catch (const Failure& failure) {
-        std::cerr << "lockstep-sandbox: " << failure.what() << (failure.hint.empty() ? "" : " (" + failure.hint + ")") << "\n";
+        std::cerr << "lockstep-sandbox: " << failure.what() << (failure.hint.empty() ? "" : " (" + failure.hint + ")")
+                  << "\n";
     } catch (const std::exception& error) {
         std::cerr << "lockstep-sandbox: " << error.what() << "\n";
     }

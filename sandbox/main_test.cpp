@@ -68,7 +68,8 @@ private:
 
 class Client {
 public:
-    explicit Client(const Process& process) : process_(process), sender_(http::network_sender("main_test", process.text("ca_file"))) {
+    explicit Client(const Process& process)
+        : process_(process), sender_(http::network_sender("main_test", process.text("ca_file"))) {
         const auto answer = send("POST", "/services/oauth2/token",
                                  "grant_type=client_credentials&client_id=" + process.text("client_id") +
                                      "&client_secret=" + process.text("client_secret"),
@@ -79,7 +80,8 @@ public:
     bool logged_in() const { return !token_.empty(); }
     http::Response send(std::string method, const std::string& path, std::string body = {},
                         std::string type = "application/json") {
-        http::Request request{.method = std::move(method), .target = process_.text("url") + path, .body = std::move(body)};
+        http::Request request{
+            .method = std::move(method), .target = process_.text("url") + path, .body = std::move(body)};
         if (!token_.empty()) request.headers["Authorization"] = "Bearer " + token_;
         if (!request.body.empty()) request.headers["Content-Type"] = std::move(type);
         auto answer = sender_->send(request);
@@ -121,7 +123,8 @@ TEST(Program, says_where_it_listens_and_answers_there_until_told_to_stop) {
     EXPECT_EQ(client.count("Task"), 0);
     EXPECT_GT(client.count("Lead"), 0);
     // A page in pieces, through a real socket.
-    const auto job = client.send("POST", "/services/data/v62.0/jobs/query", R"({"operation":"query","query":"SELECT Id FROM Lead"})");
+    const auto job = client.send("POST", "/services/data/v62.0/jobs/query",
+                                 R"({"operation":"query","query":"SELECT Id FROM Lead"})");
     const std::string id = text_at(parse_json(job.body)->as_object(), "id").value();
     ASSERT_EQ(client.send("PATCH", "/sandbox/settings", R"({"job_ms":0})").status, 200);
     const auto results = client.send("GET", "/services/data/v62.0/jobs/query/" + id + "/results");

@@ -112,8 +112,7 @@ http::Answer OAuth::token(const Call& call) {
     }
     if (grant == "password") {
         if (auto refusal = client_refusal()) return *refusal;
-        if (!equals_ignoring_case(form["username"], credentials_.username) ||
-            form["password"] != credentials_.password)
+        if (!equals_ignoring_case(form["username"], credentials_.username) || form["password"] != credentials_.password)
             return refused("invalid_grant", "authentication failure");
         return open_session(call, "");
     }
@@ -139,8 +138,7 @@ http::Answer OAuth::open_session(const Call& call, std::string_view scope) {
     }
     // On the platform this link leads to the login host. Here it must lead back to us, or clients that follow it would
     // leave the machine.
-    const std::string id =
-        call.host_url + "/id/" + org_.organization_id() + "/" + org_.integration_user_id();
+    const std::string id = call.host_url + "/id/" + org_.organization_id() + "/" + org_.integration_user_id();
     const std::string issued_at = std::to_string(at.seconds * 1000);
     std::string body = "{";
     append_member(body, "access_token", token);
@@ -210,8 +208,7 @@ http::Answer OAuth::introspect(const Call& call) {
         append_member(body, "scope", "api");
         append_member(body, "client_id", credentials_.client_id);
         append_member(body, "username", credentials_.username);
-        append_member(body, "sub",
-                      call.host_url + "/id/" + org_.organization_id() + "/" + org_.integration_user_id());
+        append_member(body, "sub", call.host_url + "/id/" + org_.organization_id() + "/" + org_.integration_user_id());
         append_member(body, "token_type", "access_token");
     }
     return json_answer(200, body + "}");
@@ -235,7 +232,8 @@ http::Answer OAuth::userinfo(const Call& call) {
         {"given_name", person.first_name},
         {"family_name", person.last_name},
         {"zoneinfo", person.time_zone},
-        {"photos", {{"picture", call.host_url + "/profilephoto/005/F"}, {"thumbnail", call.host_url + "/profilephoto/005/T"}}},
+        {"photos",
+         {{"picture", call.host_url + "/profilephoto/005/F"}, {"thumbnail", call.host_url + "/profilephoto/005/T"}}},
         {"profile", call.host_url + "/" + person.id},
         {"picture", call.host_url + "/profilephoto/005/F"},
         {"address", json::object()},
@@ -276,7 +274,8 @@ http::Answer OAuth::identity(const Call& call) {
         {"first_name", person.first_name},
         {"last_name", person.last_name},
         {"timezone", person.time_zone},
-        {"photos", {{"picture", call.host_url + "/profilephoto/005/F"}, {"thumbnail", call.host_url + "/profilephoto/005/T"}}},
+        {"photos",
+         {{"picture", call.host_url + "/profilephoto/005/F"}, {"thumbnail", call.host_url + "/profilephoto/005/T"}}},
         {"addr_street", nullptr},
         {"addr_city", nullptr},
         {"addr_state", nullptr},

@@ -20,10 +20,23 @@ struct Node {
     enum class Sort { Scalar, List, Table };
     Sort sort = Sort::Scalar;
     Cell scalar;
+    std::vector<std::string> keys;  ///< Table: as items
     std::vector<Node> items;
-    std::vector<std::pair<std::string, Node>> members;
     int line = 0;
+
+    void add(std::string key, Node value) {
+        keys.push_back(std::move(key));
+        items.push_back(std::move(value));
+    }
+    std::vector<std::pair<const std::string&, const Node&>> members() const;
 };
+
+std::vector<std::pair<const std::string&, const Node&>> Node::members() const {
+    std::vector<std::pair<const std::string&, const Node&>> list;
+    list.reserve(keys.size());
+    for (std::size_t i = 0; i < keys.size(); ++i) list.emplace_back(keys[i], items[i]);
+    return list;
+}
 
 template <class Value>
 std::string printed(const Value& value) {
@@ -37,7 +50,7 @@ Node node_of(const toml::node& from) {
     node.line = static_cast<int>(from.source().begin.line);
     if (const auto* table = from.as_table()) {
         node.sort = Node::Sort::Table;
-        for (const auto& [key, value] : *table) node.members.emplace_back(std::string(key.str()), node_of(value));
+        for (const auto& [key, value] : *table) node.add(std::string(key.str()), node_of(value));
     } else if (const auto* list = from.as_array()) {
         node.sort = Node::Sort::List;
         for (const auto& item : *list) node.items.push_back(node_of(item));
@@ -98,8 +111,7 @@ Node node_of(const json::value& from, const std::vector<int>& lines, std::size_t
     switch (from.kind()) {
         case json::kind::object:
             node.sort = Node::Sort::Table;
-            for (const auto& [key, value] : from.get_object())
-                node.members.emplace_back(std::string(key), node_of(value, lines, next));
+            for (const auto& [key, value] : from.get_object()) node.add(std::string(key), node_of(value, lines, next));
             break;
         case json::kind::array:
             node.sort = Node::Sort::List;
@@ -129,7 +141,6 @@ Node node_of(const json::value& from, const std::vector<int>& lines, std::size_t
 std::size_t values_in(const Node& node) {
     std::size_t count = 1;
     for (const auto& item : node.items) count += values_in(item);
-    for (const auto& [key, value] : node.members) count += values_in(value);
     return count;
 }
 
@@ -141,7 +152,7 @@ json::value json_of(const Node& node) {
     }
     if (node.sort == Node::Sort::Table) {
         json::object object;
-        for (const auto& [key, value] : node.members) object[key] = json_of(value);
+        for (const auto& [key, value] : node.members()) object[key] = json_of(value);
         return object;
     }
     if (const auto* text = std::get_if<std::string>(&node.scalar)) return json::value(*text);
@@ -194,7 +205,7 @@ private:
 
         const Node* node(const char* key) {
             asked_.emplace_back(key);
-            for (const auto& [name, value] : node_.members) {
+            for (const auto& [name, value] : node_.members()) {
                 if (name == key) return &value;
             }
             return nullptr;
@@ -233,7 +244,7 @@ private:
         Result<void> refuse_unknown() const {
             if (node_.sort != Node::Sort::Table)
                 return reader_.wrong(line(), what_ + " must be a table", "see the example in docs/sandbox.md");
-            for (const auto& [name, value] : node_.members) {
+            for (const auto& [name, value] : node_.members()) {
                 if (std::find(asked_.begin(), asked_.end(), name) == asked_.end())
                     return reader_.wrong(value.line, what_ + " has no key '" + name + "'",
                                          "known keys: " + join(asked_, ", "));
@@ -290,7 +301,7 @@ private:
     }
 
     Result<void> read_counts(const Node& node) {
-        for (const auto& [object, count] : node.members) {
+        for (const auto& [object, count] : node.members()) {
             const auto* number = std::get_if<std::int64_t>(&count.scalar);
             if (!number || *number < 0)
                 return wrong(count.line, "[counts]: '" + object + "' must be a whole number",
@@ -434,7 +445,7 @@ private:
             for (const auto* target : TRY(texts(*to, "'to'")))
                 field.reference_to.push_back(std::get<std::string>(target->scalar));
         }
-        const auto with_ending = [](std::string name) { return name.ends_with("__r") ? name : name + "__r"; };
+        const auto with_ending = [](const std::string& name) { return name.ends_with("__r") ? name : name + "__r"; };
         field.relationship = with_ending(relationship.value_or(without_ending(field.name)));
         if (children) field.child_relationship = with_ending(*children);
         field.polymorphic = field.name_pointing = field.reference_to.size() > 1;
@@ -448,12 +459,17 @@ private:
     Result<void> read_rows(const Node& node) {
         if (node.sort != Node::Sort::Table)
             return wrong(node.line, "'rows' must be tables by object", "begin each row with [[rows.Account]]");
-        for (const auto& [object, rows] : node.members) {
-            if (rows.sort != Node::Sort::List)
-                return wrong(rows.line, "the rows of " + object + " must be a list",
-                             "begin each row with [[rows." + object + "]], with two brackets");
-            for (const auto& row : rows.items) TRY(read_row(object, row));
+        for (const auto& [object, rows] : node.members()) {
+            TRY(read_rows_of(object, rows));
         }
+        return {};
+    }
+
+    Result<void> read_rows_of(const std::string& object, const Node& rows) {
+        if (rows.sort != Node::Sort::List)
+            return wrong(rows.line, "the rows of " + object + " must be a list",
+                         "begin each row with [[rows." + object + "]], with two brackets");
+        for (const auto& row : rows.items) TRY(read_row(object, row));
         return {};
     }
 
@@ -461,9 +477,10 @@ private:
         if (node.sort != Node::Sort::Table)
             return wrong(node.line, "a row of " + object + " must be a table", "write { Name = \"...\" }");
         OrgFile::RowOfFile row{.object = object, .line = node.line};
-        for (const auto& [name, value] : node.members) {
+        for (const auto& [name, value] : node.members()) {
             if (value.sort != Node::Sort::Scalar)
-                return wrong(value.line, name + " of " + object + " must be one value", "lists are written as \"a;b\"");
+                return wrong(value.line, join({name, object}, " of ") + " must be one value",
+                             "write a list as \"a;b\"");
             if (name != "_ref") {
                 row.values.emplace_back(name, value.scalar);
             } else if (const auto* ref = std::get_if<std::string>(&value.scalar)) {

@@ -106,15 +106,16 @@ void keep_one_primary(Draft& draft) {
     const std::optional<int64_t> deal = org.resolve(draft.text("OpportunityId"));
     if (!deal) return;
     const bool primary = draft.get("IsPrimary") == Cell{true};
+    bool another = false;
     for (const int64_t row : org.referring(draft.object, draft.find("OpportunityId"), *deal, Sight::Writer)) {
-        if (!primary || row == draft.row || !org.is_live(draft.object, row, Sight::Writer)) continue;
+        if (row == draft.row || !org.is_live(draft.object, row, Sight::Writer)) continue;
         if (cell_of(org, draft.object, row, "IsPrimary") != Cell{true}) continue;
-        set_fields(org, draft.object, row, {{"IsPrimary", false}}, draft.actor);
+        another = !primary;
+        if (primary) set_fields(org, draft.object, row, {{"IsPrimary", false}}, draft.actor);
     }
-    const Cell contact = draft.get("ContactId");
+    const Cell contact = primary ? draft.get("ContactId") : Cell{};
     const bool shown = cell_of(org, packed_object(*deal), packed_row(*deal), "ContactId") == contact;
-    if (primary == shown) return;
-    set_fields(org, packed_object(*deal), packed_row(*deal), {{"ContactId", primary ? contact : Cell{}}}, "");
+    if (!shown && !another) set_fields(org, packed_object(*deal), packed_row(*deal), {{"ContactId", contact}}, "");
 }
 
 // --- People.
@@ -251,6 +252,10 @@ void derive_event(Draft& draft) {
     draft.set("EndDate", int64_t{day_of({until}).days});
 }
 
+void show_record_types(Draft& draft) {
+    draft.org.note_record_types();
+}
+
 struct Rule {
     const char* object;
     void (*check)(Draft&);
@@ -265,6 +270,7 @@ constexpr Rule kRules[] = {
     {"Contact", nullptr, derive_person, nullptr, nullptr},
     {"Campaign", nullptr, nullptr, add_member_statuses, nullptr},
     {"CampaignMember", check_member, derive_member, nullptr, nullptr},
+    {"RecordType", nullptr, nullptr, nullptr, show_record_types},
     {"Task", check_activity, derive_task, nullptr, nullptr},
     {"Event", check_activity, derive_event, nullptr, nullptr},
 };

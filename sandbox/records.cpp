@@ -15,12 +15,18 @@ Error rejected(const char* code, std::string what) {
 
 Result<Cell> cell_of(const json::value& value) {
     switch (value.kind()) {
-        case json::kind::null: return Cell();
-        case json::kind::bool_: return Cell(value.as_bool());
-        case json::kind::int64: return Cell(value.as_int64());
-        case json::kind::uint64: return Cell(static_cast<double>(value.as_uint64()));
-        case json::kind::double_: return Cell(value.as_double());
-        case json::kind::string: return Cell(std::string(value.as_string()));
+        case json::kind::null:
+            return Cell();
+        case json::kind::bool_:
+            return Cell(value.as_bool());
+        case json::kind::int64:
+            return Cell(value.as_int64());
+        case json::kind::uint64:
+            return Cell(static_cast<double>(value.as_uint64()));
+        case json::kind::double_:
+            return Cell(value.as_double());
+        case json::kind::string:
+            return Cell(std::string(value.as_string()));
         default:
             return rejected("JSON_PARSER_ERROR",
                             "Cannot deserialize instance of a field from START_ARRAY value [ or request may be missing "
@@ -58,8 +64,9 @@ Result<Input> input_of(const json::object& object) {
 Result<json::value> parse_body(std::string_view text) {
     auto parsed = parse_json(text);
     if (!parsed.ok() || !parsed->is_object())
-        return rejected("JSON_PARSER_ERROR", parsed.ok() ? "The request body must be a JSON object at [line:1, column:1]"
-                                                         : parsed.error().what);
+        return rejected("JSON_PARSER_ERROR", parsed.ok()
+                                                 ? "The request body must be a JSON object at [line:1, column:1]"
+                                                 : parsed.error().what);
     return parsed;
 }
 
@@ -182,7 +189,8 @@ Result<std::pair<std::string, Cell>> parent_of(const Org& org, int object, std::
         const Field& key_described = org.schema().at(parent_object).fields[key];
         const std::string text = plain_text(key_described.type, parent.value);
         const auto rows = rows_with(org, parent_object, key, text);
-        if (rows.size() == 1) return std::pair<std::string, Cell>(reference.name, org.id_of(parent_object, rows.front()));
+        if (rows.size() == 1)
+            return std::pair<std::string, Cell>(reference.name, org.id_of(parent_object, rows.front()));
         if (rows.empty())
             return rejected("INVALID_FIELD", "Foreign key external ID: " + to_lower(text) + " not found for field " +
                                                  key_described.name + " in entity " +

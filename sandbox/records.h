@@ -54,8 +54,8 @@ int object_named(const Org& org, std::string_view name);
 /// The field of that name if the connected user may see it; -1: none.
 int field_named(const Org& org, int object, std::string_view name);
 
-/// INVALID_FIELD for a name that the object does not have, or the user may not see: found while a request is read, so it
-/// fails as a whole. Nothing: all names are good.
+/// INVALID_FIELD for a name that the object does not have, or the user may not see: found while a request is read, so
+/// it fails as a whole. Nothing: all names are good.
 std::optional<Error> unknown_name(const Org& org, int object, const Input& input);
 /// What is to be written: names checked, parents named by a key looked up. `skip`: a field that is not taken over.
 /// Errors: Rejected with INVALID_FIELD, DUPLICATE_EXTERNAL_ID, in Salesforce's words.

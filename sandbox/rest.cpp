@@ -12,7 +12,9 @@ namespace {
 constexpr std::size_t locators_max = 10;  // of one user
 constexpr std::int64_t day_s = 86'400;
 
-Timestamp floor_to_minute(Timestamp at) { return {at.seconds - ((at.seconds % 60) + 60) % 60}; }
+Timestamp floor_to_minute(Timestamp at) {
+    return {at.seconds - ((at.seconds % 60) + 60) % 60};
+}
 
 /// "Winter '24" for 59.
 std::string season(int version) {
@@ -22,8 +24,7 @@ std::string season(int version) {
 }
 
 http::Answer no_such_key(const std::string& segment) {
-    return error_answer(404, "NOT_FOUND",
-                        "Provided external ID field does not exist or is not accessible: " + segment);
+    return error_answer(404, "NOT_FOUND", "Provided external ID field does not exist or is not accessible: " + segment);
 }
 
 std::string new_locator(std::int64_t number) {
@@ -48,8 +49,7 @@ bool sends_json(const http::Request& request) {
 }
 
 http::Answer wrong_media() {
-    return error_answer(415, "UNSUPPORTED_MEDIA_TYPE",
-                        "Content type is not supported: send application/json.");
+    return error_answer(415, "UNSUPPORTED_MEDIA_TYPE", "Content type is not supported: send application/json.");
 }
 
 WriteResult failed(const Error& error) {
@@ -118,8 +118,7 @@ http::Answer Rest::resources(const Call& call) {
     std::string body = "{";
     for (const char* name : {"sobjects", "query", "queryAll", "limits", "composite", "jobs"})
         append_member(body, name, call.base() + "/" + name);
-    append_member(body, "identity",
-                  call.host_url + "/id/" + org_.organization_id() + "/" + org_.integration_user_id());
+    append_member(body, "identity", call.host_url + "/id/" + org_.organization_id() + "/" + org_.integration_user_id());
     return json_answer(200, body + "}");
 }
 
@@ -140,7 +139,8 @@ http::Answer Rest::versioned(const Call& call, const std::string& what, std::str
         const auto [at, is_new] = described_.try_emplace(call.version + " " + call.host_url + " " + what);
         if (is_new) at->second = {etag, now};
         // Two changes within a second must not share a stamp, or the second would never be fetched.
-        else if (at->second.etag != etag) at->second = {etag, std::max(now, at->second.changed.plus(1))};
+        else if (at->second.etag != etag)
+            at->second = {etag, std::max(now, at->second.changed.plus(1))};
         version = at->second;
     }
     const std::string_view none_match = call.request.header("If-None-Match");
@@ -323,8 +323,8 @@ http::Answer Rest::read_found(const Call& call, const Found& found) const {
         return error_answer(412, "PRECONDITION_FAILED", "The record was modified after the given time");
     const std::string asked = call.request.query("fields");
     if (asked.empty())
-        return json_answer(200, record_json(org_, found.object, found.row, call.version,
-                                            visible_fields(org_, found.object)));
+        return json_answer(
+            200, record_json(org_, found.object, found.row, call.version, visible_fields(org_, found.object)));
     const Object& object = org_.schema().at(found.object);
     if (asked.find('.') != std::string::npos) {
         // Fields of parents: what a query does.
@@ -414,8 +414,7 @@ http::Answer Rest::several(const Call& call, int object, const std::vector<std::
 http::Answer Rest::related(const Call& call, const Found& found, const std::string& relationship) {
     const Object& object = org_.schema().at(found.object);
     for (const int i : visible_fields(org_, found.object)) {
-        if (object.fields[i].relationship.empty() ||
-            !equals_ignoring_case(object.fields[i].relationship, relationship))
+        if (object.fields[i].relationship.empty() || !equals_ignoring_case(object.fields[i].relationship, relationship))
             continue;
         const Cell cell = org_.value(found.object, found.row, i);
         const auto* id = std::get_if<std::string>(&cell);
@@ -432,10 +431,10 @@ http::Answer Rest::related(const Call& call, const Found& found, const std::stri
         for (const int i : visible_fields(org_, child_object))
             names.push_back(org_.schema().at(child_object).fields[i].name);
         const std::string asked = call.request.query("fields");
-        const auto query = Query::prepare("SELECT " + (asked.empty() ? join(names, ",") : asked) + " FROM " +
-                                              child.child_object + " WHERE " + child.field + " = '" +
-                                              org_.id_of(found.object, found.row) + "'",
-                                          org_);
+        const auto query =
+            Query::prepare("SELECT " + (asked.empty() ? join(names, ",") : asked) + " FROM " + child.child_object +
+                               " WHERE " + child.field + " = '" + org_.id_of(found.object, found.row) + "'",
+                           org_);
         if (!query.ok()) return error_answer(query.error());
         auto rows = run_query(*query, org_);
         if (!rows.ok()) return error_answer(rows.error());
@@ -518,8 +517,7 @@ std::string Rest::page(const Call& call, const ResultSet& rows, std::int64_t fro
     std::string body = "{\"totalSize\":" + std::to_string(rows.total_size());
     body += next >= records ? ",\"done\":true" : ",\"done\":false";
     if (next < records)
-        append_member(body, "nextRecordsUrl",
-                      call.base() + "/query/" + locator + "-" + std::to_string(next));
+        append_member(body, "nextRecordsUrl", call.base() + "/query/" + locator + "-" + std::to_string(next));
     body += ",\"records\":[";
     rows.append_json_records(org_, from, next - from, call.version, body);
     return body + "]}";
@@ -554,8 +552,7 @@ std::string Rest::open_locator(std::shared_ptr<OpenQuery> open) {
 http::Answer Rest::run(const Call& call, bool all_rows) {
     const bool explain = call.request.has_query("explain");
     const std::string text = call.request.query(explain ? "explain" : "q");
-    if (trim(text).empty())
-        return error_answer(400, "MALFORMED_QUERY", "SOQL statements cannot be empty or null");
+    if (trim(text).empty()) return error_answer(400, "MALFORMED_QUERY", "SOQL statements cannot be empty or null");
     const std::int64_t rows_max = page_rows(call, settings_.get().query_page_rows);
     const auto lock = reading(org_, call);
     const auto query = Query::prepare(text, org_, {.all_rows = all_rows});
@@ -574,8 +571,12 @@ http::Answer Rest::run(const Call& call, bool all_rows) {
     return json_answer(200, page(call, open->rows, 0, rows_max, locator));
 }
 
-http::Answer Rest::query(const Call& call) { return run(call, false); }
-http::Answer Rest::query_all(const Call& call) { return run(call, true); }
+http::Answer Rest::query(const Call& call) {
+    return run(call, false);
+}
+http::Answer Rest::query_all(const Call& call) {
+    return run(call, true);
+}
 
 http::Answer Rest::query_more(const Call& call) {
     const auto lost = [] { return error_answer(400, "INVALID_QUERY_LOCATOR", "invalid query locator"); };
@@ -660,7 +661,8 @@ http::Answer Rest::updated(const Call& call) {
     if (rows.size() > replicated_ids_max) return too_many_ids();
     std::sort(rows.begin(), rows.end());
     std::string body = "{\"ids\":[";
-    for (const auto& [at, row] : rows) body += (body.back() == '[' ? "\"" : ",\"") + org_.id_of(window.object, row) + "\"";
+    for (const auto& [at, row] : rows)
+        body += (body.back() == '[' ? "\"" : ",\"") + org_.id_of(window.object, row) + "\"";
     body += "]";
     append_member(body, "latestDateCovered", wire_time(std::max(window.start, window.end)));
     return json_answer(200, body + "}");

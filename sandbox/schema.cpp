@@ -156,6 +156,7 @@ Result<Field> field_from(const json::object& from) {
     field.precision = static_cast<int>(int_at(from, "p").value_or(0));
     field.scale = static_cast<int>(int_at(from, "s").value_or(0));
     field.digits = static_cast<int>(int_at(from, "d").value_or(0));
+    field.byte_length = static_cast<int>(int_at(from, "bytes").value_or(0));
     const std::string letters = text_or(from, "f");
     const auto has = [&](char letter) { return letters.find(letter) != std::string::npos; };
     field.createable = has('c');
@@ -200,6 +201,7 @@ json::object to_json(const Field& field) {
     number("p", field.precision, 0);
     number("s", field.scale, 0);
     number("d", field.digits, 0);
+    number("bytes", field.byte_length, 0);
     std::string letters;
     if (field.createable) letters += 'c';
     if (field.updateable) letters += 'u';

@@ -59,6 +59,7 @@ struct Field {
     std::string label;
     Type type = Type::String;
     int length = 0, precision = 0, scale = 0, digits = 0;
+    int byte_length = 0;  ///< 0: three bytes a character, as nearly everywhere
     bool nillable = true, createable = true, updateable = true, defaulted_on_create = false;
     bool filterable = true, sortable = true, groupable = true, aggregatable = true;
     bool permissionable = true, search_prefilterable = false, query_by_distance = false;

@@ -60,7 +60,9 @@ std::optional<int> version_of(std::string_view part) {
     return number && *number >= 10 ? std::optional<int>(static_cast<int>(*number)) : std::nullopt;
 }
 
-[[noreturn]] void give_up(const Error& error) { throw Failure(error.what, error.hint); }
+[[noreturn]] void give_up(const Error& error) {
+    throw Failure(error.what, error.hint);
+}
 
 /// Reads the org file, if there is one, and lets it have its say in `options`.
 std::optional<OrgFile> read_org_file(OrgOptions& options) {
@@ -98,14 +100,16 @@ struct Service::Impl {
           oauth(org, settings, complete(std::move(options.credentials), org)),
           rest(org, settings),
           bulk(org, rest, settings, outside),
-          composite(org, rest, [this](const auto& part, const auto& whole, bool counts) { return run_part(part, whole, counts); }),
+          composite(org, rest,
+                    [this](const auto& part, const auto& whole, bool counts) { return run_part(part, whole, counts); }),
           admin({org, outside, settings, quota, faults, oauth, rest, bulk, calls, random_mutex}),
           admin_key(std::move(options.admin_key)),
           url(std::move(options.url)),
           routes(make_routes()),
           lived_ms(outside.clock.mono_ms()) {
         if (org_file)
-            if (const auto changed = settings.change(org_file->settings_json()); !changed.ok()) give_up(changed.error());
+            if (const auto changed = settings.change(org_file->settings_json()); !changed.ok())
+                give_up(changed.error());
         if (!org.restored()) fill();
     }
 
@@ -183,8 +187,10 @@ std::vector<Route> Service::Impl::make_routes() {
 
         {"GET", "/query", "query", read | T::Query | T::Rows | T::Record, Query, of(rest, &Rest::query)},
         {"GET", "/queryAll", "query_all", read | T::Query | T::Rows | T::Record, Query, of(rest, &Rest::query_all)},
-        {"GET", "/query/{}", "query_more", read | T::Locator | T::Rows | T::Record, Locator, of(rest, &Rest::query_more)},
-        {"GET", "/queryAll/{}", "query_more", read | T::Locator | T::Rows | T::Record, Locator, of(rest, &Rest::query_more)},
+        {"GET", "/query/{}", "query_more", read | T::Locator | T::Rows | T::Record, Locator,
+         of(rest, &Rest::query_more)},
+        {"GET", "/queryAll/{}", "query_more", read | T::Locator | T::Rows | T::Record, Locator,
+         of(rest, &Rest::query_more)},
 
         {"GET", "/sobjects", "describe_global", read | T::Describe, Nothing, of(rest, &Rest::describe_global)},
         {"GET", "/sobjects/{}", "basic_info", read | T::Describe, Path, of(rest, &Rest::basic_info)},
@@ -200,12 +206,18 @@ std::vector<Route> Service::Impl::make_routes() {
         {"PATCH", "/sobjects/{}/{}/{}", "upsert", write, Path, of(rest, &Rest::upsert)},
         {"DELETE", "/sobjects/{}/{}/{}", "delete_by_key", write, Path, of(rest, &Rest::remove_by_key)},
 
-        {"POST", "/composite/sobjects", "create_many", write | T::Collections, Nothing, of(composite, &Composite::create)},
-        {"PATCH", "/composite/sobjects", "update_many", write | T::Collections, Nothing, of(composite, &Composite::update)},
-        {"DELETE", "/composite/sobjects", "delete_many", write | T::Collections, Nothing, of(composite, &Composite::remove)},
-        {"GET", "/composite/sobjects/{}", "retrieve", read | T::Collections | T::Record, Path, of(composite, &Composite::retrieve)},
-        {"POST", "/composite/sobjects/{}", "retrieve", read | T::Collections | T::Record, Path, of(composite, &Composite::retrieve)},
-        {"PATCH", "/composite/sobjects/{}/{}", "upsert_many", write | T::Collections, Path, of(composite, &Composite::upsert)},
+        {"POST", "/composite/sobjects", "create_many", write | T::Collections, Nothing,
+         of(composite, &Composite::create)},
+        {"PATCH", "/composite/sobjects", "update_many", write | T::Collections, Nothing,
+         of(composite, &Composite::update)},
+        {"DELETE", "/composite/sobjects", "delete_many", write | T::Collections, Nothing,
+         of(composite, &Composite::remove)},
+        {"GET", "/composite/sobjects/{}", "retrieve", read | T::Collections | T::Record, Path,
+         of(composite, &Composite::retrieve)},
+        {"POST", "/composite/sobjects/{}", "retrieve", read | T::Collections | T::Record, Path,
+         of(composite, &Composite::retrieve)},
+        {"PATCH", "/composite/sobjects/{}/{}", "upsert_many", write | T::Collections, Path,
+         of(composite, &Composite::upsert)},
         {"POST", "/composite", "composite", write, Nothing, of(composite, &Composite::composite), true, false},
         {"POST", "/composite/batch", "batch", write, Nothing, of(composite, &Composite::batch), true, false},
 
@@ -214,17 +226,22 @@ std::vector<Route> Service::Impl::make_routes() {
         {"GET", "/jobs/query/{}", "bulk_query_poll", read, Job, of(bulk, &Bulk::query_job)},
         {"PATCH", "/jobs/query/{}", "bulk_query_abort", read, Job, of(bulk, &Bulk::change_query)},
         {"DELETE", "/jobs/query/{}", "bulk_query_delete", read, Job, of(bulk, &Bulk::remove_query)},
-        {"GET", "/jobs/query/{}/results", "bulk_results", read | T::Results | T::Rows | T::Locator, Job, of(bulk, &Bulk::query_results)},
-        {"GET", "/jobs/query/{}/resultPages", "bulk_result_pages", read | T::Results, Job, of(bulk, &Bulk::result_pages)},
+        {"GET", "/jobs/query/{}/results", "bulk_results", read | T::Results | T::Rows | T::Locator, Job,
+         of(bulk, &Bulk::query_results)},
+        {"GET", "/jobs/query/{}/resultPages", "bulk_result_pages", read | T::Results, Job,
+         of(bulk, &Bulk::result_pages)},
         {"GET", "/jobs/ingest", "ingest_list", read, Nothing, of(bulk, &Bulk::list_ingests)},
         {"POST", "/jobs/ingest", "ingest", read | T::JobCreation, JobBody, of(bulk, &Bulk::create_ingest)},
         {"GET", "/jobs/ingest/{}", "ingest_poll", read, Job, of(bulk, &Bulk::ingest_job)},
         {"PUT", "/jobs/ingest/{}/batches", "ingest_upload", write, Job, of(bulk, &Bulk::upload)},
         {"PATCH", "/jobs/ingest/{}", "ingest_close", write, Job, of(bulk, &Bulk::change_ingest)},
         {"DELETE", "/jobs/ingest/{}", "ingest_delete", read, Job, of(bulk, &Bulk::remove_ingest)},
-        {"GET", "/jobs/ingest/{}/successfulResults", "ingest_results", read | T::Results, Job, of(bulk, &Bulk::successful_results)},
-        {"GET", "/jobs/ingest/{}/failedResults", "ingest_results", read | T::Results, Job, of(bulk, &Bulk::failed_results)},
-        {"GET", "/jobs/ingest/{}/unprocessedrecords", "ingest_results", read | T::Results, Job, of(bulk, &Bulk::unprocessed_records)},
+        {"GET", "/jobs/ingest/{}/successfulResults", "ingest_results", read | T::Results, Job,
+         of(bulk, &Bulk::successful_results)},
+        {"GET", "/jobs/ingest/{}/failedResults", "ingest_results", read | T::Results, Job,
+         of(bulk, &Bulk::failed_results)},
+        {"GET", "/jobs/ingest/{}/unprocessedrecords", "ingest_results", read | T::Results, Job,
+         of(bulk, &Bulk::unprocessed_records)},
     };
     // Jobs take the org's lock themselves, and could not run inside a transaction of a composite request.
     for (auto& route : table)
@@ -241,8 +258,8 @@ std::string Service::Impl::host_url(const http::Request& request) {
 
 Service::Impl::Matched Service::Impl::match(const http::Request& request, Call& call) const {
     std::vector<std::string> parts = path_parts(request.path());
-    const bool versioned = parts.size() >= 3 && equals_ignoring_case(parts[0], "services") &&
-                           equals_ignoring_case(parts[1], "data");
+    const bool versioned =
+        parts.size() >= 3 && equals_ignoring_case(parts[0], "services") && equals_ignoring_case(parts[1], "data");
     Matched matched;
     if (versioned) {
         const auto version = version_of(parts[2]);
@@ -275,13 +292,18 @@ Service::Impl::Matched Service::Impl::match(const http::Request& request, Call& 
 
 std::string Service::Impl::object_asked(const Route& route, const Call& call) {
     switch (route.about) {
-        case About::Path: return call.args.at(0);
+        case About::Path:
+            return call.args.at(0);
         case About::Query:
             return Bulk::object_of_creation("{\"query\":" + json_text(call.request.query("q")) + "}");
-        case About::Locator: return rest.object_of_locator(call.args.at(0));
-        case About::Job: return bulk.object_of(call.args.at(0));
-        case About::JobBody: return Bulk::object_of_creation(call.request.body);
-        case About::Nothing: break;
+        case About::Locator:
+            return rest.object_of_locator(call.args.at(0));
+        case About::Job:
+            return bulk.object_of(call.args.at(0));
+        case About::JobBody:
+            return Bulk::object_of_creation(call.request.body);
+        case About::Nothing:
+            break;
     }
     return "";
 }
@@ -354,6 +376,7 @@ http::Answer Service::Impl::answer(const http::Request& request, LoggedCall& log
     }
     const Route& route = *matched.route;
     logged.kind = route.kind;
+    if (!std::all_of(call.args.begin(), call.args.end(), is_valid_utf8)) return not_found();
 
     std::vector<Fault> fired;
     if (!faults.empty()) {
@@ -397,7 +420,8 @@ http::Answer Service::handle(const http::Request& request) {
     if (!parts.empty() && equals_ignoring_case(parts.front(), "sandbox")) {
         if (!impl_->admin_key.empty() && request.header("X-Sandbox-Key") != impl_->admin_key) {
             std::string body = "{";
-            append_member(body, "error", "This org listens beyond loopback, so its admin resources need the admin key.");
+            append_member(body, "error",
+                          "This org listens beyond loopback, so its admin resources need the admin key.");
             append_member(body, "hint", "send the header X-Sandbox-Key with the key printed at start");
             return json_answer(403, body + "}");
         }
@@ -422,7 +446,8 @@ http::Answer Service::handle(const http::Request& request) {
     logged.at = at;
     logged.status = answer.drop ? 0 : answer.status;
     logged.ms = impl_->world.clock.mono_ms() - started_ms;
-    log::debug("call", {{"method", logged.method}, {"kind", logged.kind}, {"status", logged.status}, {"ms", logged.ms}});
+    log::debug("call",
+               {{"method", logged.method}, {"kind", logged.kind}, {"status", logged.status}, {"ms", logged.ms}});
     impl_->calls.add(std::move(logged));
     return answer;
 }
@@ -448,11 +473,21 @@ std::int64_t Service::step() {
     return std::clamp<std::int64_t>(minute_ms / rate, 1, next_ms);
 }
 
-const std::string& Service::loaded() const { return impl_->loaded; }
-Org& Service::org() { return impl_->org; }
-Faults& Service::faults() { return impl_->faults; }
-SettingsBox& Service::settings() { return impl_->settings; }
-const Credentials& Service::credentials() const { return impl_->oauth.credentials(); }
+const std::string& Service::loaded() const {
+    return impl_->loaded;
+}
+Org& Service::org() {
+    return impl_->org;
+}
+Faults& Service::faults() {
+    return impl_->faults;
+}
+SettingsBox& Service::settings() {
+    return impl_->settings;
+}
+const Credentials& Service::credentials() const {
+    return impl_->oauth.credentials();
+}
 void Service::set_url(std::string url) {
     const std::scoped_lock lock(impl_->url_mutex);
     impl_->url = std::move(url);

@@ -35,7 +35,8 @@ struct ServiceOptions {
 /// A Salesforce org that answers HTTP: start here.
 ///
 /// Owns the org and everything around it: sessions, quota, faults, bulk jobs, the log of calls. A request passes, in
-/// this order: its route, the faults planned for it, its session, the day's quota, its handler, and is noted in the log.
+/// this order: its route, the faults planned for it, its session, the day's quota, its handler, and is noted in the
+/// log.
 ///
 /// Thread-safe. No socket: `handle` is all a server or a test needs.
 class Service {

@@ -108,7 +108,8 @@ std::string ask(Box& box, Ids& ids, const std::string& request) {
         }
     }
     while (!body.empty() && body.back() == '\n') body.pop_back();
-    if (const auto type = headers.find("Content-Type"); type != headers.end() && type->second == "text/csv") body += '\n';
+    if (const auto type = headers.find("Content-Type"); type != headers.end() && type->second == "text/csv")
+        body += '\n';
     // Blanks and quotes of a query stand readable in the file.
     if (const std::size_t mark = target.find('?'); mark != std::string::npos)
         for (std::size_t at = mark; at < target.size(); ++at)
@@ -135,7 +136,8 @@ class Calls : public testing::TestWithParam<const char*> {};
 
 // Each file under testdata/calls is a conversation with one org. UPDATE_GOLDEN=1 writes what the org answers now.
 TEST_P(Calls, are_answered_as_written_down) {
-    const auto file = std::filesystem::path(LOCKSTEP_SOURCE_DIR) / "sandbox/testdata/calls" / (std::string(GetParam()) + ".txt");
+    const auto file =
+        std::filesystem::path(LOCKSTEP_SOURCE_DIR) / "sandbox/testdata/calls" / (std::string(GetParam()) + ".txt");
     const bool update = std::getenv("UPDATE_GOLDEN") != nullptr;
     Box box;
     Ids ids;
@@ -181,14 +183,14 @@ protected:
                "\",\"aud\":\"https://login.salesforce.com/\",\"exp\":" + std::to_string(expires) + "}";
     }
     std::string granted(const std::string& assertion) {
-        const auto answer = box.send("POST", "/services/oauth2/token",
-                                     "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion=" +
-                                         assertion,
-                                     {{"Content-Type", "application/x-www-form-urlencoded"}});
+        const auto answer =
+            box.send("POST", "/services/oauth2/token",
+                     "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion=" + assertion,
+                     {{"Content-Type", "application/x-www-form-urlencoded"}});
         const auto body = Box::object(answer);
-        return answer.status == 200 ? "granted"
-                                    : text_at(body, "error").value_or("") + ": " +
-                                          text_at(body, "error_description").value_or("");
+        return answer.status == 200
+                   ? "granted"
+                   : text_at(body, "error").value_or("") + ": " + text_at(body, "error_description").value_or("");
     }
     Box box;
 };
@@ -264,13 +266,14 @@ TEST(Describe, tells_of_every_object_that_can_be_seen) {
     EXPECT_EQ(all.at("encoding"), "UTF-8");
     const auto sees = [](const json::object& global, std::string_view name) {
         const json::array& objects = global.at("sobjects").as_array();
-        return std::any_of(objects.begin(), objects.end(), [&](const auto& object) { return object.at("name") == name; });
+        return std::any_of(objects.begin(), objects.end(),
+                           [&](const auto& object) { return object.at("name").as_string() == name; });
     };
     for (const char* name : {"Account", "Contact", "Lead", "Opportunity", "OpportunityContactRole", "User"}) {
         EXPECT_TRUE(sees(all, name)) << name;
         const auto one = Box::object(box.get("~/sobjects/" + to_lower(name)));
-        EXPECT_EQ(one.at("objectDescribe").at("name"), name);
-        EXPECT_EQ(one.at("recentItems").at(0).at("attributes").at("type"), name);
+        EXPECT_EQ(one.at("objectDescribe").at("name").as_string(), name);
+        EXPECT_EQ(one.at("recentItems").at(0).at("attributes").at("type").as_string(), name);
         const auto described = Box::object(box.get("~/sobjects/" + std::string(name) + "/describe"));
         EXPECT_GT(described.at("fields").as_array().size(), 10U) << name;
         // Every field that is told can be asked for.
@@ -345,7 +348,8 @@ TEST(Query, locators_die_of_age_and_of_number) {
 TEST(Replication, covers_only_what_can_not_change_any_more) {
     Box box;
     const auto updated = [&](const char* start, const char* end) {
-        return Box::object(box.get("~/sobjects/Lead/updated?start=" + Box::encoded(start) + "&end=" + Box::encoded(end)));
+        return Box::object(
+            box.get("~/sobjects/Lead/updated?start=" + Box::encoded(start) + "&end=" + Box::encoded(end)));
     };
     ASSERT_EQ(box.send("POST", "/sandbox/late", R"({"object":"Lead","seconds":600})").status, 204);
     box.clock.advance_s(3600);
@@ -368,9 +372,20 @@ TEST(Replication, covers_only_what_can_not_change_any_more) {
 TEST(Service, keeps_its_own_people_busy_when_told_to) {
     Box box;
     const auto stamp = [&] {
-        return Box::object(box.get("~/query?q=" + Box::encoded("SELECT COUNT() FROM Lead WHERE SystemModstamp > 2026-11-24T00:00:00Z")))["totalSize"].as_int64() +
-               Box::object(box.get("~/query?q=" + Box::encoded("SELECT COUNT() FROM Opportunity WHERE SystemModstamp > 2026-11-24T00:00:00Z")))["totalSize"].as_int64() +
-               Box::object(box.get("~/query?q=" + Box::encoded("SELECT COUNT() FROM Contact WHERE SystemModstamp > 2026-11-24T00:00:00Z")))["totalSize"].as_int64();
+        return Box::object(box.get(
+                   "~/query?q=" +
+                   Box::encoded("SELECT COUNT() FROM Lead WHERE SystemModstamp > 2026-11-24T00:00:00Z")))["totalSize"]
+                   .as_int64() +
+               Box::object(box.get(
+                   "~/query?q=" +
+                   Box::encoded(
+                       "SELECT COUNT() FROM Opportunity WHERE SystemModstamp > 2026-11-24T00:00:00Z")))["totalSize"]
+                   .as_int64() +
+               Box::object(
+                   box.get("~/query?q=" +
+                           Box::encoded(
+                               "SELECT COUNT() FROM Contact WHERE SystemModstamp > 2026-11-24T00:00:00Z")))["totalSize"]
+                   .as_int64();
     };
     EXPECT_EQ(stamp(), 0);
     ASSERT_EQ(box.send("PATCH", "/sandbox/settings", R"({"alive":60})").status, 200);

@@ -47,6 +47,8 @@ Result<void> SettingsBox::change(std::string_view json_text) {
         if (known) continue;
         if (name == "bulk_order" && (value == "plain" || value == "shuffled")) {
             changed.bulk_shuffled = value == "shuffled";
+        } else if (name == "bulk_gzip" && value.is_bool()) {
+            changed.bulk_gzip = value.as_bool();
         } else if (name == "api_versions" && value.is_array() && value.as_array().size() == 2 &&
                    value.at(0).is_int64() && value.at(1).is_int64() && 20 <= value.at(0).as_int64() &&
                    value.at(0).as_int64() <= value.at(1).as_int64() && value.at(1).as_int64() <= 99) {
@@ -66,6 +68,7 @@ std::string SettingsBox::to_json() const {
     json::object shown;
     for (const auto& number : numbers) shown[number.name] = settings.*number.member;
     shown["bulk_order"] = settings.bulk_shuffled ? "shuffled" : "plain";
+    shown["bulk_gzip"] = settings.bulk_gzip;
     shown["api_versions"] = json::array{settings.version_min, settings.version_max};
     return json::serialize(shown);
 }

@@ -15,6 +15,7 @@ struct Settings {
     std::int64_t session_timeout_s = 7200;  ///< since last use
     std::int64_t job_ms = 100;              ///< from a bulk job's submission to its end
     bool bulk_shuffled = false;             ///< rows of bulk results in an order of their own, as on the platform
+    bool bulk_gzip = false;                 ///< bulk results are packed for clients that accept it
     std::int64_t bulk_page_rows = 250'000;  ///< rows of a bulk result page when the client names no maximum
     std::int64_t query_page_rows = 2000;    ///< rows of a query page at most
     std::int64_t locator_idle_s = 900;      ///< a query locator dies after so long without use

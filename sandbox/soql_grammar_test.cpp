@@ -202,7 +202,7 @@ TEST(SoqlGrammar, a_long_line_is_cut_around_the_caret) {
     const auto parsed = parse(text);
     ASSERT_FALSE(parsed.ok());
     const auto& what = parsed.error().what;
-    const auto caret = what.find("^");
+    const auto caret = what.find('^');
     const auto line_end = what.find('\n', 1);
     EXPECT_LT(line_end, 100U);
     EXPECT_EQ(what[1 + (caret - line_end - 1)], '*') << what;

@@ -93,7 +93,6 @@ private:
     Runner(const CompiledQuery& query, const Org& org, const TooLate& too_late)
         : query_(query), org_(org), too_late_(too_late) {}
 
-    bool holds(const Predicate& predicate, Spot spot) const;
     bool holds(const Test& test, Spot spot) const;
     bool matches(std::int64_t row) const;
 

@@ -208,7 +208,7 @@ TEST(Soql, queries_of_the_table_tell_what_it_says) {
         if (json) asked.erase(0, 5);
         const auto now = tiny.told(asked, all, json);
         EXPECT_EQ(now, told) << soql;
-        actual += soql + "\n----\n" + now + "\n";
+        actual.append(soql).append("\n----\n").append(now).append("\n");
         ++queries;
     }
     EXPECT_GT(queries, 50);

@@ -160,7 +160,9 @@ RC_GTEST_PROP(Values, packed_cells_hold_what_was_last_set, ()) {
     for (int field = 0; field < 12; ++field) {
         const auto found = expected.find(field);
         RC_ASSERT(cells.has(field) == (found != expected.end()));
-        if (found != expected.end()) RC_ASSERT(to_cell(*cells.view(field)) == found->second);
+        if (found != expected.end()) {
+            RC_ASSERT(to_cell(*cells.view(field)) == found->second);
+        }
     }
     RC_ASSERT(cells.all().size() == expected.size());
 }

@@ -36,9 +36,13 @@ http::Answer error_answer(const Error& error) {
     return error_answer(gone ? 404 : 400, error.code.empty() ? "UNKNOWN_EXCEPTION" : error.code, error.what);
 }
 
-http::Answer not_found() { return error_answer(404, "NOT_FOUND", "The requested resource does not exist"); }
+http::Answer not_found() {
+    return error_answer(404, "NOT_FOUND", "The requested resource does not exist");
+}
 
-std::string json_text(std::string_view text) { return json::serialize(json::string(text)); }
+std::string json_text(std::string_view text) {
+    return json::serialize(json::string(is_valid_utf8(text) ? std::string(text) : to_valid_utf8(text)));
+}
 
 std::string wire_time(Timestamp at) {
     std::string text = to_string(at);  // "…T21:54:34Z"
@@ -77,8 +81,10 @@ bool fits(std::string_view pattern, const std::vector<std::string>& parts, std::
     for (const auto& wanted : split(pattern, '/')) {
         if (wanted.empty()) continue;
         if (at == parts.size()) return false;
-        if (wanted == "{}") taken.push_back(parts[at]);
-        else if (!equals_ignoring_case(wanted, parts[at])) return false;
+        if (wanted == "{}")
+            taken.push_back(parts[at]);
+        else if (!equals_ignoring_case(wanted, parts[at]))
+            return false;
         ++at;
     }
     if (at != parts.size()) return false;
@@ -96,8 +102,10 @@ std::string pretty_json(std::string_view compact) {
         const char c = compact[i];
         if (in_text) {
             out += c;
-            if (c == '\\') out += compact[++i];
-            else if (c == '"') in_text = false;
+            if (c == '\\')
+                out += compact[++i];
+            else if (c == '"')
+                in_text = false;
             continue;
         }
         const bool empty = i + 1 < compact.size() && (compact[i + 1] == '}' || compact[i + 1] == ']');
@@ -128,14 +136,21 @@ std::string pretty_json(std::string_view compact) {
                 out += " ]";
                 open.pop_back();
                 break;
-            case ':': out += " : "; break;
+            case ':':
+                out += " : ";
+                break;
             case ',':
                 out += c;
-                if (!open.empty() && open.back() == '[') out += ' ';
-                else new_line();
+                if (!open.empty() && open.back() == '[')
+                    out += ' ';
+                else
+                    new_line();
                 break;
-            case '"': in_text = true; [[fallthrough]];
-            default: out += c;
+            case '"':
+                in_text = true;
+                [[fallthrough]];
+            default:
+                out += c;
         }
     }
     return out;

@@ -14,17 +14,17 @@ namespace lockstep::sandbox {
 /// One request to the org's API as its handlers see it: route matched, session checked.
 struct Call {
     const http::Request& request;
-    std::string method;               ///< after `_HttpMethod`
-    std::vector<std::string> args;    ///< the route's `{…}` parts, percent-decoded once, in order; the version left out
-    std::string version;              ///< "62.0"; empty outside /services/data/vNN.0
-    std::string host_url;             ///< "http://127.0.0.1:40123", no trailing slash
-    std::string user;                 ///< 18-character id of the session's user; empty when the route needs none
-    std::int64_t fault_rows = 0;      ///< records of this call that must fail with UNABLE_TO_LOCK_ROW
-    std::string job_fate;             ///< kind of the fault that the bulk job of this call must meet; empty: none
-    std::string job_fate_text;        ///< its errorMessage
-    bool result_expired = false;      ///< a fault wants bulk results of this call gone
-    std::int64_t delayed_write_s = 0; ///< a fault wants what this call writes to become visible so much later
-    bool locked = false;              ///< part of a composite request that holds the org's write lock
+    std::string method;             ///< after `_HttpMethod`
+    std::vector<std::string> args;  ///< the route's `{…}` parts, percent-decoded once, in order; the version left out
+    std::string version;            ///< "62.0"; empty outside /services/data/vNN.0
+    std::string host_url;           ///< "http://127.0.0.1:40123", no trailing slash
+    std::string user;               ///< 18-character id of the session's user; empty when the route needs none
+    std::int64_t fault_rows = 0;    ///< records of this call that must fail with UNABLE_TO_LOCK_ROW
+    std::string job_fate;           ///< kind of the fault that the bulk job of this call must meet; empty: none
+    std::string job_fate_text;      ///< its errorMessage
+    bool result_expired = false;    ///< a fault wants bulk results of this call gone
+    std::int64_t delayed_write_s = 0;  ///< a fault wants what this call writes to become visible so much later
+    bool locked = false;               ///< part of a composite request that holds the org's write lock
 
     /// "/services/data/v62.0"
     std::string base() const { return "/services/data/v" + version; }
@@ -62,8 +62,8 @@ std::string json_list(const std::vector<std::string>& texts);
 
 /// The parts of a percent-encoded path, each decoded once; doubled and trailing slashes leave no parts.
 std::vector<std::string> path_parts(std::string_view path);
-/// Whether `parts` fit `pattern` ("/sobjects/{}/describe"): fixed parts without regard to case, `{}` any one part, which
-/// is appended to `args`.
+/// Whether `parts` fit `pattern` ("/sobjects/{}/describe"): fixed parts without regard to case, `{}` any one part,
+/// which is appended to `args`.
 bool fits(std::string_view pattern, const std::vector<std::string>& parts, std::vector<std::string>& args);
 /// JSON text in the platform's pretty form: two blanks, `"key" : value`, `[ {`…`} ]`. Values stay as they are spelt.
 std::string pretty_json(std::string_view compact);

@@ -13,6 +13,7 @@ The form: an object names what differs from a plain new custom object, a field w
     {"name", "label", "plural", "prefix", "on": [flags], "off": [flags], "hidden": deleted rows never show,
      "scopes": [[label, name]], "fields": [field]}
     field: "n" name, "l" label, "t" type, "len" length, "p" precision, "s" scale, "d" digits,
+     "bytes" byteLength where it is not three a character,
      "f" letters: c createable, u updateable, ! not nillable, d defaultedOnCreate, i idLookup,
      "on", "off" further flags by their describe names, "to" referenceTo, "rel" relationshipName,
      "child" relationshipName on the parent's side, "cascade" deleted with its parent, "in" compoundFieldName,
@@ -131,6 +132,9 @@ def recast(field, child):
         implied = 18 if key == "len" and field["type"] in ("id", "reference") else 0
         if (field.get(long_key) or 0) != implied:
             out[key] = field[long_key]
+    expected_bytes = field.get("length", 0) * (1 if field["type"] in ("id", "reference") else 3)
+    if field.get("byteLength", expected_bytes) != expected_bytes:
+        out["bytes"] = field["byteLength"]
     letters = "".join(letter for letter, on in (("c", field["createable"]), ("u", field["updateable"]),
                                                 ("!", not field["nillable"]), ("d", field["defaultedOnCreate"]),
                                                 ("i", field["idLookup"])) if on)

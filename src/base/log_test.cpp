@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <thread>
 #include <vector>
 
@@ -52,6 +53,16 @@ TEST(Log, levels_below_the_one_set_are_silent) {
     EXPECT_EQ(levels(written_at(Level::Warn, one_of_each)), "we");
     EXPECT_EQ(levels(written_at(Level::Error, one_of_each)), "e");
     EXPECT_EQ(levels(written_at(Level::Off, one_of_each)), "");
+}
+
+TEST(LogDeathTest, the_level_is_warn_until_it_is_set) {
+    testing::FLAGS_gtest_death_test_style = "threadsafe";  // a fresh process, where nothing was set
+    const auto log_and_leave = [] {
+        one_of_each();
+        std::exit(0);
+    };
+    EXPECT_EXIT(log_and_leave(), testing::ExitedWithCode(0),
+                testing::AllOf(testing::HasSubstr("warn w"), testing::Not(testing::HasSubstr("info i"))));
 }
 
 TEST(Log, the_level_is_a_word) {

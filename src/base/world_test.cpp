@@ -24,18 +24,22 @@ TEST(SystemClock, both_clocks_run_forward) {
 }
 
 TEST(SystemClock, a_wake_ends_the_wait_of_every_thread) {
-    const auto clock = system_clock();
-    std::latch ready(3);
-    const auto wait = [&] {
+    // Often enough that the wake comes before, between and after the two begin to wait.
+    for (int round = 0; round < 200; ++round) {
+        const auto clock = system_clock();
+        std::latch ready(3);
+        const auto wait = [&] {
+            ready.arrive_and_wait();
+            clock->wait_ms(kForever);
+        };
+        std::thread first(wait);
+        std::thread second(wait);
         ready.arrive_and_wait();
-        clock->wait_ms(kForever);
-    };
-    std::thread first(wait);
-    std::thread second(wait);
-    ready.arrive_and_wait();
-    clock->wake();
-    first.join();
-    second.join();
+        for (int yields = 0; yields < round % 10; ++yields) std::this_thread::yield();
+        clock->wake();
+        first.join();
+        second.join();
+    }
 }
 
 TEST(SystemClock, a_wake_between_two_waits_ends_the_second_at_once) {

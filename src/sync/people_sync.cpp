@@ -302,6 +302,29 @@ void PeopleSync::create_people(Page& page, const std::vector<std::size_t>& rows,
     outcome.created += count;
 }
 
+/// Our values of all pairs that live in `table`, in the order of the pairs; null for the others.
+std::vector<Value> PeopleSync::our_values(Page& page, const std::string& table, std::int64_t id) {
+    std::vector<Value> values(pairs_.fields.size());
+    std::vector<std::size_t> places;
+    std::string sql = "SELECT id";
+    for (std::size_t i = 0; i < pairs_.fields.size(); ++i) {
+        const Pairs::Pair& pair = pairs_.fields[i];
+        values[i] = Value(Cell::null(pair.form));
+        if (pair.table != table ||
+            (table == "person" && (pair.column == kCompanyOfAccount || pair.column == kUnsubscribed))) {
+            continue;
+        }
+        places.push_back(i);
+        sql += ", " + store::quoted(pair.column);
+    }
+    page.db().query(sql + " FROM " + table + " WHERE id = ?", params(Cell::integer(id)),
+                    [&](std::span<const Cell> row) {
+                        for (std::size_t i = 0; i < places.size(); ++i) values[places[i]] = Value(row[i + 1]);
+                        return false;
+                    });
+    return values;
+}
+
 /// Decides each pair the change touched (or each pair there is, when `everything`) and takes over what is pulled.
 bool PeopleSync::follow(Page& page, const RowChange& change, std::int64_t person, std::int64_t company,
                         bool everything) {
@@ -312,6 +335,7 @@ bool PeopleSync::follow(Page& page, const RowChange& change, std::int64_t person
         std::int64_t id = 0;
         std::vector<store::Change::Field> changes;
         std::string rule;
+        std::vector<Value> ours;  ///< by pair; empty until they are needed
     };
     Target targets[2]{{.table = "person", .id = person}, {.table = "company", .id = company}};
     const std::string id(page.id(change.heard));
@@ -351,12 +375,8 @@ bool PeopleSync::follow(Page& page, const RowChange& change, std::int64_t person
             target.rule = pair.rule.origin;
             continue;
         }
-        Value ours(Cell::null(pair.form));
-        page.db().query("SELECT " + store::quoted(pair.column) + " FROM " + pair.table + " WHERE id = ?",
-                        params(Cell::integer(target.id)), [&](std::span<const Cell> row) {
-                            ours = Value(row[0]);
-                            return false;
-                        });
+        if (target.ours.empty()) target.ours = our_values(page, pair.table, target.id);
+        const Value& ours = target.ours[i];
         const Decision decision = decide(pair.rule, base, theirs, ours.cell());
         if (decision.verdict == Verdict::Pull) {
             target.changes.push_back({pair.column, ours, Value(theirs)});

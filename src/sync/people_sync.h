@@ -54,6 +54,7 @@ private:
     PeopleOutcome apply_people(Page& page);
     void create_companies(Page& page, const std::vector<std::size_t>& rows, PeopleOutcome& outcome);
     void create_people(Page& page, const std::vector<std::size_t>& rows, PeopleOutcome& outcome);
+    std::vector<record::Value> our_values(Page& page, const std::string& table, std::int64_t id);
     bool follow(Page& page, const store::RowChange& change, std::int64_t person, std::int64_t company, bool everything);
     void tie_converted(Page& page, std::size_t row, const people::Identity* known, PeopleOutcome& outcome);
     bool tie_merged(Page& page, std::size_t row, const people::Identity* known, PeopleOutcome& outcome);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/crypto.h"
 #include "base/text.h"
 #include "tests/connector/box.h"
 
@@ -268,8 +269,8 @@ TEST_P(StayingFault, is_an_error_and_gives_nothing_wrong) {
         EXPECT_FALSE(read.error().hint.empty() && GetParam().kind == Kind::Throttled);
         EXPECT_TRUE(taken.ids.empty());
         const bool throttled = std::string_view(GetParam().fault).find("throttle") != std::string_view::npos;
-        if (throttled) EXPECT_EQ(box.session.calls_made() - calls, 1);
-        EXPECT_LT(box.session.calls_made() - calls, 400);  // no storm, a stuck job polled for half an hour included
+        // No storm; a stuck job is polled for half an hour.
+        EXPECT_LE(box.session.calls_made() - calls, throttled ? 1 : 400);
         box.admin("DELETE", "/sandbox/faults");
     }
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
 #include <memory>
 #include <optional>
@@ -52,6 +53,8 @@ public:
 
     /// A minute passes, then a cycle runs.
     sync::CycleReport cycle();
+    /// The same, for cycles that may fail: whether all of it went well.
+    bool try_cycle();
     /// The same, for cycles that are to fail as a whole.
     Error failing_cycle();
     /// A new process on the same data: parts are built afresh.
