@@ -21,7 +21,8 @@ std::string number(double value) {
 }  // namespace
 
 std::string as_line(const Figure& figure) {
-    std::string line = fmt::format("{:<8} {:<58} {:>12} {}", figure.bench, figure.name, number(figure.value), figure.unit);
+    std::string line =
+        fmt::format("{:<8} {:<58} {:>12} {}", figure.bench, figure.name, number(figure.value), figure.unit);
     if (figure.at_least) line += fmt::format("  (aim: at least {})", number(*figure.at_least));
     if (figure.at_most) line += fmt::format("  (aim: at most {})", number(*figure.at_most));
     if (!figure.met()) line += "  MISSED";

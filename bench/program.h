@@ -11,10 +11,10 @@ namespace lockstep::bench {
 
 /// How a program of ours ran.
 struct Ran {
-    double seconds = 0;          ///< from its start to its end
-    double cpu_seconds = 0;      ///< of all its threads, in and out of the kernel
-    std::int64_t peak_kb = 0;    ///< the most memory it had at once (VmHWM)
-    std::string out;             ///< standard output
+    double seconds = 0;        ///< from its start to its end
+    double cpu_seconds = 0;    ///< of all its threads, in and out of the kernel
+    std::int64_t peak_kb = 0;  ///< the most memory it had at once (VmHWM)
+    std::string out;           ///< standard output
     struct Line {
         double at_s = 0;  ///< after its start
         std::string text;

@@ -406,6 +406,7 @@ http::Answer Rest::remove(const Call& call) {
 
 http::Answer Rest::several(const Call& call, int object, const std::vector<std::int64_t>& rows) const {
     std::vector<std::string> urls;
+    urls.reserve(rows.size());
     for (const auto row : rows)
         urls.push_back(call.base() + "/sobjects/" + org_.schema().at(object).name + "/" + org_.id_of(object, row));
     return json_answer(300, json_list(urls));
@@ -427,9 +428,10 @@ http::Answer Rest::related(const Call& call, const Found& found, const std::stri
         if (child.relationship.empty() || !equals_ignoring_case(child.relationship, relationship)) continue;
         const int child_object = object_named(org_, child.child_object);
         if (child_object < 0) break;
+        const std::vector<int> shown = visible_fields(org_, child_object);
         std::vector<std::string> names;
-        for (const int i : visible_fields(org_, child_object))
-            names.push_back(org_.schema().at(child_object).fields[i].name);
+        names.reserve(shown.size());
+        for (const int i : shown) names.push_back(org_.schema().at(child_object).fields[i].name);
         const std::string asked = call.request.query("fields");
         const auto query =
             Query::prepare("SELECT " + (asked.empty() ? join(names, ",") : asked) + " FROM " + child.child_object +

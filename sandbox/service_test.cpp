@@ -292,12 +292,14 @@ TEST(Describe, tells_of_every_object_that_can_be_seen) {
 TEST(Handbook, names_every_knob) {
     Box box;
     const std::string handbook = read(std::filesystem::path(LOCKSTEP_SOURCE_DIR) / "docs/sandbox.md");
-    const auto names = [&](std::string_view what) { return handbook.find(what) != std::string::npos; };
-    for (const auto& kind : Box::object(box.get("/sandbox/faults/kinds")).at("kinds").as_array())
+    const auto names = [&](const std::string& what) { return handbook.find(what) != std::string::npos; };
+    const json::object kinds = Box::object(box.get("/sandbox/faults/kinds"));
+    for (const auto& kind : kinds.at("kinds").as_array())
         EXPECT_TRUE(names("`" + std::string(kind.at("kind").as_string()) + "`")) << kind.at("kind");
-    for (const auto& [setting, value] : Box::object(box.get("/sandbox/settings")))
-        EXPECT_TRUE(names("`" + std::string(setting) + "`")) << setting;
-    for (const auto& route : Box::object(box.get("/sandbox")).at("routes").as_array()) {
+    const json::object settings = Box::object(box.get("/sandbox/settings"));
+    for (const auto& [setting, value] : settings) EXPECT_TRUE(names("`" + std::string(setting) + "`")) << setting;
+    const json::object help = Box::object(box.get("/sandbox"));
+    for (const auto& route : help.at("routes").as_array()) {
         const std::string path(route.at("path").as_string());
         EXPECT_TRUE(names(path.substr(0, path.find("/{}")))) << path;
     }

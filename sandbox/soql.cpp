@@ -529,7 +529,7 @@ std::int64_t ResultSet::append_csv_rows(const Org& org, std::int64_t from, std::
     }
     const auto parts = csv_parts(org, query);
     impl_->rows.each(from, count, [&](std::int64_t row) {
-        if (!Runner::shows(query, org, row)) return;
+        if (!query.keep_lost && !Runner::shows(query, org, row)) return;
         ++written;
         bool first = true;
         for (const auto& part : parts) {

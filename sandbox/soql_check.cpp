@@ -135,6 +135,7 @@ public:
         query_->keep_lost = options_.keep_lost;
         if (statement.all_rows) return malformed(statement.at, "ALL ROWS not allowed in this context");
         query_->object = object >= 0 ? object : TRY(object_named(statement.from));
+        if (object_archives()) query_->archived_field = this->object().find("IsArchived");
         TRY(aliases(statement));
         if (statement.where) TRY(where(*statement.where));
         TRY(scope(statement));
@@ -168,6 +169,7 @@ private:
     }
 
     const Object& object() const { return schema_.at(query_->object); }
+    bool object_archives() const { return object().name == "Task" || object().name == "Event"; }
     bool aggregated() const { return query_->kind != ResultSet::Kind::Rows; }
     const Field& field_at(Place place) const { return schema_.at(place.object).fields[place.field]; }
     int visible_field(int object, std::string_view name) const {

@@ -98,6 +98,8 @@ private:
 
     Access access() const;
     Rank rank(const Predicate& predicate) const;
+    std::vector<Predicate>::const_iterator best_part(const Predicate& chain) const;
+    void add_leading_fields(const Predicate& predicate, std::vector<std::string>& fields) const;
     std::vector<std::int64_t> candidates(const Predicate& predicate) const;
     std::optional<std::int64_t> stamp_floor(const Predicate& predicate) const;
     std::int64_t low_row(const Predicate& predicate) const;

@@ -302,7 +302,9 @@ Result<Runner> Runner::start(const CompiledQuery& query, const Org& org, const T
 bool Runner::shows(const CompiledQuery& query, const Org& org, std::int64_t row) {
     // A row that awaits its late commit reads as gone.
     const auto life = org.life(query.object, row);
-    return life == Org::Life::Live || (query.all_rows && life == Org::Life::InBin);
+    if (query.all_rows) return life != Org::Life::Gone;
+    if (life != Org::Life::Live) return false;
+    return query.archived_field < 0 || org.value(query.object, row, query.archived_field) != Cell(true);
 }
 
 bool Runner::matches(std::int64_t row) const {
@@ -367,15 +369,18 @@ Runner::Rank Runner::rank(const Predicate& predicate) const {
     return Rank::None;
 }
 
+std::vector<Predicate>::const_iterator Runner::best_part(const Predicate& chain) const {
+    return std::min_element(chain.parts.begin(), chain.parts.end(),
+                            [&](const Predicate& a, const Predicate& b) { return rank(a) < rank(b); });
+}
+
 std::vector<std::int64_t> Runner::candidates(const Predicate& predicate) const {
     const int object = query_.object;
     std::vector<std::int64_t> rows;
     if (rank(predicate) == Rank::Stamp && predicate.kind != Condition::Kind::Or)
         return org_.rows_modified_since(object, Timestamp{*stamp_floor(predicate)});
     if (predicate.kind == Condition::Kind::And) {
-        const auto best = std::min_element(predicate.parts.begin(), predicate.parts.end(),
-                                           [&](const auto& a, const auto& b) { return rank(a) < rank(b); });
-        return candidates(*best);
+        return candidates(*best_part(predicate));
     }
     if (predicate.kind == Condition::Kind::Or) {
         for (const auto& part : predicate.parts) rows = merged(rows, candidates(part));
@@ -499,10 +504,22 @@ Runner::Access Runner::access() const {
     return access;
 }
 
+void Runner::add_leading_fields(const Predicate& predicate, std::vector<std::string>& fields) const {
+    if (rank(predicate) == Rank::None) return;
+    if (predicate.kind == Condition::Kind::Compare) {
+        fields.push_back(predicate.test.left.name);
+    } else if (predicate.kind == Condition::Kind::Or) {
+        for (const auto& part : predicate.parts) add_leading_fields(part, fields);
+    } else {
+        add_leading_fields(*best_part(predicate), fields);
+    }
+}
+
 Runner::Road Runner::road() const {
     Road road;
     const auto access = this->access();
     road.indexed = access.list || access.low > 0;
+    if (query_.where) add_leading_fields(*query_.where, road.fields);
     road.rows = access.list ? static_cast<std::int64_t>(access.list->size()) : access.high - access.low;
     return road;
 }

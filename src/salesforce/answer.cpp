@@ -14,7 +14,7 @@ namespace {
 
 using Next = Verdict::Next;
 
-constexpr std::int64_t kQuotaPauseS = 15 * 60;  // the rolling day frees calls slowly (reliability 4.4)
+constexpr std::int64_t kQuotaPauseS = 15 * 60;     // the rolling day frees calls slowly (reliability 4.4)
 constexpr std::int64_t kConcurrentWaitMs = 2'000;  // a slot is freed when some call of 20 s or more ends
 constexpr std::size_t kWordsBytesMax = 300;
 
@@ -32,7 +32,8 @@ Refusal refusal_in(std::string_view body) {
         entry = &entry->get_array().front();
     }
     if (!entry->is_object()) return {};
-    return {text_at(entry->get_object(), "errorCode").value_or(""), text_at(entry->get_object(), "message").value_or("")};
+    return {text_at(entry->get_object(), "errorCode").value_or(""),
+            text_at(entry->get_object(), "message").value_or("")};
 }
 
 /// How a refusal is passed on, by Salesforce's code.
@@ -49,8 +50,10 @@ constexpr std::array kKnown{
     Known{"INSUFFICIENT_ACCESS", Kind::Denied, "give the integration user read access in its permission set"},
     Known{"FORBIDDEN", Kind::Denied, "give the integration user read access in its permission set"},
     Known{"TXN_SECURITY_NO_ACCESS", Kind::Denied, "exempt the integration user from the transaction security policy"},
-    Known{"TXN_SECURITY_METERING_ERROR", Kind::Denied, "exempt the integration user from the transaction security policy"},
-    Known{"INVALID_FIELD", Kind::Rejected, "a field was removed or hidden from our user; its description is read again"},
+    Known{"TXN_SECURITY_METERING_ERROR", Kind::Denied,
+          "exempt the integration user from the transaction security policy"},
+    Known{"INVALID_FIELD", Kind::Rejected,
+          "a field was removed or hidden from our user; its description is read again"},
     Known{"INVALID_TYPE", Kind::Rejected, "the object was removed or hidden from our user"},
     Known{"QUERY_TIMEOUT", Kind::Rejected, "ask for a shorter time, or by a bulk job"},
     Known{"OPERATION_TOO_LARGE", Kind::Rejected, "ask for a shorter time, or by a bulk job"},
@@ -59,7 +62,9 @@ constexpr std::array kKnown{
 };
 
 Error refused(const http::Response& answer, const Refusal& refusal) {
-    Error error{.kind = answer.status == 404 ? Kind::NotFound : answer.status == 403 ? Kind::Denied : Kind::Rejected,
+    Error error{.kind = answer.status == 404   ? Kind::NotFound
+                        : answer.status == 403 ? Kind::Denied
+                                               : Kind::Rejected,
                 .code = refusal.code};
     if (const auto* known = std::ranges::find(kKnown, std::string_view(refusal.code), &Known::code);
         known != kKnown.end()) {
@@ -68,9 +73,9 @@ Error refused(const http::Response& answer, const Refusal& refusal) {
     }
     if (answer.status == 410) error.hint = "Salesforce has retired this API version: set a newer api_version";
     if (answer.status == 410 && error.code.empty()) error.code = "GONE";
-    error.what = refusal.code.empty() ? fmt::format("Salesforce refused the call with status {}", answer.status)
-                                      : fmt::format("Salesforce refused the call ({}: {})", refusal.code,
-                                                    in_a_line(refusal.words));
+    error.what = refusal.code.empty()
+                     ? fmt::format("Salesforce refused the call with status {}", answer.status)
+                     : fmt::format("Salesforce refused the call ({}: {})", refusal.code, in_a_line(refusal.words));
     return error;
 }
 
@@ -105,25 +110,29 @@ Verdict over_limit(const Refusal& refusal, std::int64_t asked_s) {
 }
 
 Verdict session_lost(const http::Response& answer, const Refusal& refusal) {
-    return {.next = Next::LogIn,
-            .error = {.kind = Kind::Denied,
-                      .what = fmt::format("Salesforce refuses our session though it is fresh ({})",
-                                          refusal.code.empty() ? fmt::format("status {}", answer.status) : refusal.code),
-                      .hint = "check the connected app's session and IP policies, and that the user may use the API",
-                      .code = refusal.code}};
+    return {
+        .next = Next::LogIn,
+        .error = {.kind = Kind::Denied,
+                  .what = fmt::format("Salesforce refuses our session though it is fresh ({})",
+                                      refusal.code.empty() ? fmt::format("status {}", answer.status) : refusal.code),
+                  .hint = "check the connected app's session and IP policies, and that the user may use the API",
+                  .code = refusal.code}};
 }
 
 Verdict busy(const http::Response& answer, const Refusal& refusal, std::int64_t asked_s) {
     const bool throttled = answer.status == 429 || answer.status == 420;
-    const std::string reason = refusal.code.empty() ? "" : fmt::format(", {}: {}", refusal.code, in_a_line(refusal.words));
-    return {.next = Next::TryAgain,
-            .error = {.kind = throttled ? Kind::Throttled : Kind::Unavailable,
-                      .what = throttled ? fmt::format("Salesforce asks us to call less often (status {}{})", answer.status, reason)
-                                        : fmt::format("Salesforce is not available (status {}{})", answer.status, reason),
-                      .hint = "it is tried again by itself; status.salesforce.com tells of maintenance",
-                      .code = refusal.code,
-                      .retry_after_s = asked_s},
-            .wait_ms = asked_s * 1000};
+    const std::string reason =
+        refusal.code.empty() ? "" : fmt::format(", {}: {}", refusal.code, in_a_line(refusal.words));
+    return {
+        .next = Next::TryAgain,
+        .error = {.kind = throttled ? Kind::Throttled : Kind::Unavailable,
+                  .what = throttled ? fmt::format("Salesforce asks us to call less often (status {}{})", answer.status,
+                                                  reason)
+                                    : fmt::format("Salesforce is not available (status {}{})", answer.status, reason),
+                  .hint = "it is tried again by itself; status.salesforce.com tells of maintenance",
+                  .code = refusal.code,
+                  .retry_after_s = asked_s},
+        .wait_ms = asked_s * 1000};
 }
 
 /// "text/csv" of "text/csv;charset=UTF-8".
@@ -166,7 +175,8 @@ Verdict judge(const Result<http::Response>& answer, std::string_view type_wanted
                           .hint = "the org's My Domain may have changed: connect again with the new address"}};
     }
     if (status == 401) return session_lost(*answer, refusal);
-    if (status == 403 && answer->body.find("Bad_OAuth_Token") != std::string::npos) return session_lost(*answer, refusal);
+    if (status == 403 && answer->body.find("Bad_OAuth_Token") != std::string::npos)
+        return session_lost(*answer, refusal);
     if (refusal.code == "REQUEST_LIMIT_EXCEEDED") return over_limit(refusal, asked_s);
     if (status == 429 || status == 420 || status == 408 || status >= 500) return busy(*answer, refusal, asked_s);
     return {.next = Next::GiveUp, .error = refused(*answer, refusal)};

@@ -22,7 +22,6 @@ namespace {
 using Options = Connector::BulkOptions;
 
 constexpr const char* kSumWrong = "ROWS_DO_NOT_ADD_UP";
-constexpr std::int64_t kFirstPageRows = 10'000;
 constexpr std::int64_t kPageRowsMin = 200;
 constexpr std::int64_t kPageRowsMax = 250'000;  // about where Salesforce itself cuts
 constexpr std::int64_t kGrowthMax = 4;          // from page to page: the next rows may be wider
@@ -90,7 +89,8 @@ public:
           options_(options),
           job_(job),
           position_(std::move(position)),
-          resumed_(resumed) {}
+          resumed_(resumed),
+          rows_max_(std::clamp(options.first_page_rows, kPageRowsMin, kPageRowsMax)) {}
 
     /// Nothing: the last page was given, or an error.
     std::optional<Result<Fetched>> next() {
@@ -125,7 +125,8 @@ private:
     Result<Fetched> read(http::Response&& answer) const {
         const auto announced = parse_int(answer.header("Sforce-NumberOfRecords"));
         const std::string locator(answer.header("Sforce-Locator"));
-        if (!announced || *announced < 0) return bad_reply("A page of a bulk result does not tell how many rows it has");
+        if (!announced || *announced < 0)
+            return bad_reply("A page of a bulk result does not tell how many rows it has");
         // "null" marks the last page. No header at all is a broken answer: taking it for the end would lose the rest.
         if (locator.empty() || locator == position_.locator) {
             return bad_reply("A page of a bulk result does not tell where the next one is");
@@ -138,8 +139,8 @@ private:
         fetched.after.rows_read += *announced;
         const bool last = fetched.page.next_locator.empty();
         if (job_.tells_rows && (last ? fetched.after.rows_read != job_.rows : fetched.after.rows_read > job_.rows)) {
-            Error error = bad_reply(fmt::format("its pages have {} rows, though it told {}", fetched.after.rows_read,
-                                                job_.rows));
+            Error error =
+                bad_reply(fmt::format("its pages have {} rows, though it told {}", fetched.after.rows_read, job_.rows));
             error.code = kSumWrong;
             return error;
         }
@@ -169,7 +170,7 @@ private:
     const Job job_;
     BulkPosition position_;
     bool resumed_;  ///< no page of a job made earlier was read yet
-    std::int64_t rows_max_ = kFirstPageRows;
+    std::int64_t rows_max_;
     int number_ = 1;
     bool ended_ = false;
 };
@@ -190,8 +191,8 @@ Result<Job> finished_job(Session& session, const std::string& id, const Options&
     std::int64_t idle_ms = 0;
     Job before;
     while (true) {
-        Result<Job> asked = fetch(session, "/jobs/query/" + id, {},
-                                  [](http::Response&& answer) { return parse_job(answer.body); });
+        Result<Job> asked =
+            fetch(session, "/jobs/query/" + id, {}, [](http::Response&& answer) { return parse_job(answer.body); });
         if (!asked.ok()) return is_gone(asked.error()) ? job_lost(id, "it is no longer there") : asked.error();
         const Job& job = *asked;
         rows = job.rows;

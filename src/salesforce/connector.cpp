@@ -18,7 +18,9 @@ namespace {
 constexpr std::int64_t kMinuteS = 60;
 
 Error bad_reply(std::string what) {
-    return {.kind = Kind::BadReply, .what = std::move(what), .hint = "try again; when it stays, tell the makers of Lockstep"};
+    return {.kind = Kind::BadReply,
+            .what = std::move(what),
+            .hint = "try again; when it stays, tell the makers of Lockstep"};
 }
 
 Error no_such_object(std::string_view object) {
@@ -27,7 +29,9 @@ Error no_such_object(std::string_view object) {
             .hint = "use the API name, as in Setup > Object Manager"};
 }
 
-record::Field text_field(std::string name) { return {.name = std::move(name), .form = record::Form::Text}; }
+record::Field text_field(std::string name) {
+    return {.name = std::move(name), .form = record::Form::Text};
+}
 
 /// The whole answer to a query of some rows that fit in a page, as text.
 Result<std::vector<std::vector<std::string>>> query_rows(Session& session, const Selection& selection) {
@@ -35,8 +39,8 @@ Result<std::vector<std::vector<std::string>>> query_rows(Session& session, const
         Page page;
         const QueryFrame frame = TRY(parse_query(answer.body, selection.fields, page));
         if (!frame.done || static_cast<std::int64_t>(frame.rows) != frame.total) {
-            return bad_reply(fmt::format("Salesforce announced {} rows of {} and gave {}", frame.total, selection.object,
-                                         frame.rows));
+            return bad_reply(fmt::format("Salesforce announced {} rows of {} and gave {}", frame.total,
+                                         selection.object, frame.rows));
         }
         std::vector<std::vector<std::string>> rows;
         for (std::size_t i = 0; i < page.rows.rows(); ++i) {
@@ -78,7 +82,9 @@ Result<Deleted> parse_deleted(std::string_view body, Timestamp since) {
     return deleted;
 }
 
-Timestamp minute_of(Timestamp at) { return {at.seconds - ((at.seconds % kMinuteS) + kMinuteS) % kMinuteS}; }
+Timestamp minute_of(Timestamp at) {
+    return {at.seconds - ((at.seconds % kMinuteS) + kMinuteS) % kMinuteS};
+}
 
 /// The user's id, last segment of ".../id/00D…/005…".
 std::optional<std::string> user_in(std::string_view identity_url) {
@@ -91,10 +97,13 @@ std::optional<std::string> user_in(std::string_view identity_url) {
 Result<Org> Connector::org() {
     Org org;
     const Selection organization{.object = "Organization",
-                                 .fields = {text_field("Id"), text_field("Name"), text_field("InstanceName"),
+                                 .fields = {text_field("Id"),
+                                            text_field("Name"),
+                                            text_field("InstanceName"),
                                             {.name = "IsSandbox", .form = record::Form::Boolean}}};
     const auto rows = TRY(query_rows(session_, organization));
-    if (rows.size() != 1) return bad_reply(fmt::format("The org tells of {} organizations instead of one", rows.size()));
+    if (rows.size() != 1)
+        return bad_reply(fmt::format("The org tells of {} organizations instead of one", rows.size()));
     org.organization_id = rows[0][0];
     org.name = rows[0][1];
     org.instance = rows[0][2];
@@ -106,17 +115,17 @@ Result<Org> Connector::org() {
     if (user) {
         org.user_id = *user;
     } else {
-        org.user_id = TRY(fetch(session_, "/services/oauth2/userinfo", {}, [](http::Response&& answer) -> Result<std::string> {
-            const json::value parsed = TRY(parse_json(answer.body));
-            const json::object* info = parsed.if_object();
-            const auto id = info == nullptr ? std::nullopt : normalize_id(text_at(*info, "user_id").value_or(""));
-            if (!id) return bad_reply("Salesforce does not tell which user we are");
-            return *id;
-        }));
+        org.user_id =
+            TRY(fetch(session_, "/services/oauth2/userinfo", {}, [](http::Response&& answer) -> Result<std::string> {
+                const json::value parsed = TRY(parse_json(answer.body));
+                const json::object* info = parsed.if_object();
+                const auto id = info == nullptr ? std::nullopt : normalize_id(text_at(*info, "user_id").value_or(""));
+                if (!id) return bad_reply("Salesforce does not tell which user we are");
+                return *id;
+            }));
     }
-    const Selection self{.object = "User",
-                         .fields = {text_field("Username")},
-                         .condition = "Id = " + soql_quoted(org.user_id)};
+    const Selection self{
+        .object = "User", .fields = {text_field("Username")}, .condition = "Id = " + soql_quoted(org.user_id)};
     const auto users = TRY(query_rows(session_, self));
     if (!users.empty()) org.username = users[0][0];
 
@@ -190,8 +199,7 @@ Result<Deleted> Connector::deleted(std::string_view object, Timestamp since, Tim
     const Timestamp start = std::min(minute_of(since), end.plus(-2 * kMinuteS));
     const std::string path = fmt::format("/sobjects/{}/deleted/?start={}&end={}", object, url_encode(to_string(start)),
                                          url_encode(to_string(end)));
-    auto whole = fetch(session_, path, {},
-                       [&](http::Response&& answer) { return parse_deleted(answer.body, since); });
+    auto whole = fetch(session_, path, {}, [&](http::Response&& answer) { return parse_deleted(answer.body, since); });
     const bool too_many = !whole.ok() && whole.error().code == "EXCEEDED_ID_LIMIT";
     const Timestamp middle = minute_of({start.seconds + (end.seconds - start.seconds) / 2});
     if (!too_many || middle.seconds - start.seconds < 2 * kMinuteS) return whole;

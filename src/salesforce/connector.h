@@ -107,6 +107,7 @@ public:
     /// job. The next page is fetched while the sink works. Pages are sized to about `page_bytes`.
     struct BulkOptions {
         std::size_t page_bytes = 12u << 20;
+        std::int64_t first_page_rows = 10'000;  ///< until the width of a row is known
         bool ahead = true;  ///< false: all on the caller's thread, for runs that must repeat exactly
         std::int64_t poll_first_ms = 250, poll_max_ms = 10'000;
         std::int64_t stuck_after_ms = 30 * 60 * 1000;  ///< without progress: job is aborted, BULK_JOB_LOST

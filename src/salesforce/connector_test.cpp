@@ -15,14 +15,16 @@ namespace {
 
 using record::Field;
 using record::Form;
-using testing::FakeOrg;
-using testing::refusal;
 using ::testing::ElementsAre;
+using testing::FakeOrg;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using testing::refusal;
 using ::testing::UnorderedElementsAre;
 
-Field field(std::string name, Form form = Form::Text) { return {.name = std::move(name), .form = form}; }
+Field field(std::string name, Form form = Form::Text) {
+    return {.name = std::move(name), .form = form};
+}
 const Field kStamp = field("SystemModstamp", Form::Timestamp);
 
 Selection leads() {
@@ -47,7 +49,9 @@ http::Response page(std::int64_t total, const std::string& next, const std::vect
     }
     return testing::json(200, body + "]}");
 }
-http::Response count_of(std::int64_t count) { return page(count, "", {}); }
+http::Response count_of(std::int64_t count) {
+    return page(count, "", {});
+}
 
 struct Seen {
     std::vector<std::string> ids;
@@ -73,9 +77,10 @@ TEST(Read, follows_the_pages_of_a_query) {
     ASSERT_TRUE(org.connector().read(leads(), seen.sink()).ok());
     EXPECT_THAT(seen.ids, ElementsAre("001", "002", "003"));
     EXPECT_THAT(seen.calls, ElementsAre("query page 1", "query page 2"));
-    EXPECT_EQ(org.targets()[0],
-              "/services/data/v60.0/query?q=SELECT Id,SystemModstamp,Email FROM Lead WHERE "
-              "SystemModstamp>=2026-11-24T08:00:00Z AND SystemModstamp<2026-11-24T09:00:00Z ORDER BY SystemModstamp,Id");
+    EXPECT_EQ(
+        org.targets()[0],
+        "/services/data/v60.0/query?q=SELECT Id,SystemModstamp,Email FROM Lead WHERE "
+        "SystemModstamp>=2026-11-24T08:00:00Z AND SystemModstamp<2026-11-24T09:00:00Z ORDER BY SystemModstamp,Id");
 }
 
 TEST(Read, asks_for_deleted_rows_where_they_are_wanted) {
@@ -141,8 +146,8 @@ TEST(Read, fetches_a_page_again_that_is_not_whole) {
 }
 
 TEST(Read, gives_nothing_of_a_page_that_stays_wrong) {
-    for (const auto& wrong : {page(2, "", {{"001", "08:10:00"}}), page(0, "", {{"001", "08:10:00"}}), page(1, "01g1-1", {}),
-                              page(1, "../../composite", {{"001", "08:10:00"}})}) {
+    for (const auto& wrong : {page(2, "", {{"001", "08:10:00"}}), page(0, "", {{"001", "08:10:00"}}),
+                              page(1, "01g1-1", {}), page(1, "../../composite", {{"001", "08:10:00"}})}) {
         FakeOrg org;
         org.on("/query?q=", wrong);
         Seen seen;
@@ -267,7 +272,8 @@ private:
             rows += '}';
             ++count;
         }
-        return testing::json(200, R"({"totalSize":)" + std::to_string(count) + R"(,"done":true,"records":[)" + rows + "]}");
+        return testing::json(200,
+                             R"({"totalSize":)" + std::to_string(count) + R"(,"done":true,"records":[)" + rows + "]}");
     }
 };
 
@@ -354,8 +360,9 @@ public:
                                              R"(,"errorMessage":")" + error_message + R"("})");
            }});
         on("/jobs/query", std::vector<Answer>{[](const http::Request& request) {
-               return request.method == "POST" ? testing::json(200, R"({"id":"750Tn000004ZoR3IAK","state":"UploadComplete"})")
-                                               : refusal(404, "NOT_FOUND", "The requested resource does not exist");
+               return request.method == "POST"
+                          ? testing::json(200, R"({"id":"750Tn000004ZoR3IAK","state":"UploadComplete"})")
+                          : refusal(404, "NOT_FOUND", "The requested resource does not exist");
            }});
         selection = {.object = "Opportunity", .fields = {field("Id"), field("Amount", Form::Real)}};
     }
@@ -514,12 +521,18 @@ TEST(ReadBulk, tells_that_a_job_is_lost_so_that_a_new_one_is_made) {
     const Case cases[] = {
         {"went wrong", [](BulkOrg& o) { o.end_state = "Failed", o.error_message = "something went wrong"; }, {}},
         {"it was aborted", [](BulkOrg& o) { o.end_state = "Aborted"; }, {}},
-        {"No such column", [](BulkOrg& o) { o.end_state = "Failed", o.error_message = "INVALID_FIELD: No such column 'X'"; }, {}, "INVALID_FIELD"},
+        {"No such column",
+         [](BulkOrg& o) { o.end_state = "Failed", o.error_message = "INVALID_FIELD: No such column 'X'"; },
+         {},
+         "INVALID_FIELD"},
         {"no longer there", [](BulkOrg&) {}, {.job = "750Tn000004ZoR4IAK"}},
         {"no longer there",
-         [](BulkOrg& o) { o.spoil = [](auto) { return refusal(404, "NOT_FOUND", "The requested resource does not exist"); }; }, kept},
-        {"no longer there",
-         [](BulkOrg& o) { o.spoil = [](auto) { return refusal(400, "INVALIDJOBSTATE", "x"); }; }, kept},
+         [](BulkOrg& o) {
+             o.spoil = [](auto) { return refusal(404, "NOT_FOUND", "The requested resource does not exist"); };
+         },
+         kept},
+        {"no longer there", [](BulkOrg& o) { o.spoil = [](auto) { return refusal(400, "INVALIDJOBSTATE", "x"); }; },
+         kept},
         {"other columns", [](BulkOrg& o) { o.selection.fields.push_back(field("New__c")); }, kept},
         {"60001", [](BulkOrg& o) { o.told = 60'001; }, {}},
         {"59999", [](BulkOrg& o) { o.told = 59'999; }, {}},
@@ -555,8 +568,8 @@ TEST(ReadBulk, reads_nothing_more_of_a_result_that_was_read_to_its_end) {
 // ---- The delete log ----
 
 std::string log_of(const std::string& entries, const std::string& earliest, const std::string& covered) {
-    return R"({"deletedRecords":[)" + entries + R"(],"earliestDateAvailable":")" + earliest + R"(","latestDateCovered":")" +
-           covered + "\"}";
+    return R"({"deletedRecords":[)" + entries + R"(],"earliestDateAvailable":")" + earliest +
+           R"(","latestDateCovered":")" + covered + "\"}";
 }
 const Timestamp kEight = *parse_timestamp("2026-11-24T08:00:30Z"), kNine = *parse_timestamp("2026-11-24T09:00:30Z");
 
@@ -583,8 +596,9 @@ TEST(DeleteLog, is_asked_for_more_than_a_minute_always) {
 
 TEST(DeleteLog, that_does_not_reach_back_is_an_error_whoever_notices) {
     FakeOrg org;
-    org.on_each("/deleted/", {refusal(400, "INVALID_REPLICATION_DATE", "start date is too old"),
-                              testing::json(200, log_of("", "2026-11-24T08:30:00.000+0000", "2026-11-24T09:00:00.000+0000"))});
+    org.on_each("/deleted/",
+                {refusal(400, "INVALID_REPLICATION_DATE", "start date is too old"),
+                 testing::json(200, log_of("", "2026-11-24T08:30:00.000+0000", "2026-11-24T09:00:00.000+0000"))});
     for (int i = 0; i < 2; ++i) {
         const auto deleted = org.connector().deleted("Lead", kEight, kNine);
         ASSERT_FALSE(deleted.ok());
@@ -596,12 +610,14 @@ TEST(DeleteLog, that_does_not_reach_back_is_an_error_whoever_notices) {
 TEST(DeleteLog, is_read_in_halves_when_it_is_too_long) {
     FakeOrg org;
     const auto half = [](const char* id, const char* covered) {
-        return testing::json(200, log_of(std::string(R"({"id":")") + id + R"(","deletedDate":"2026-11-24T08:07:19.000+0000"})",
-                                         "2026-11-10T00:00:00.000+0000", covered));
+        return testing::json(
+            200, log_of(std::string(R"({"id":")") + id + R"(","deletedDate":"2026-11-24T08:07:19.000+0000"})",
+                        "2026-11-10T00:00:00.000+0000", covered));
     };
-    org.on_each("/deleted/", {refusal(400, "EXCEEDED_ID_LIMIT", "x"), half("00Q1a000000H3O1", "2026-11-24T08:30:00.000+0000"),
-                              half("00Q1a000000H3O2", "2026-11-24T08:55:00.000+0000"), refusal(400, "EXCEEDED_ID_LIMIT", "x"),
-                              half("00Q1a000000H3O1", "2026-11-24T08:20:00.000+0000")});
+    org.on_each("/deleted/",
+                {refusal(400, "EXCEEDED_ID_LIMIT", "x"), half("00Q1a000000H3O1", "2026-11-24T08:30:00.000+0000"),
+                 half("00Q1a000000H3O2", "2026-11-24T08:55:00.000+0000"), refusal(400, "EXCEEDED_ID_LIMIT", "x"),
+                 half("00Q1a000000H3O1", "2026-11-24T08:20:00.000+0000")});
     const auto both = org.connector().deleted("Lead", kEight, kNine);
     ASSERT_TRUE(both.ok());
     EXPECT_EQ(both->rows.size(), 2u);
@@ -614,8 +630,10 @@ TEST(DeleteLog, is_read_in_halves_when_it_is_too_long) {
 }
 
 TEST(DeleteLog, is_refused_when_it_makes_no_sense) {
-    for (const char* body : {"[]", "{}", R"({"deletedRecords":[]})",
-                             R"({"deletedRecords":[{"id":"x","deletedDate":"2026-11-24T08:07:19.000+0000"}],"earliestDateAvailable":"2026-11-10T00:00:00.000+0000","latestDateCovered":"2026-11-24T08:07:00.000+0000"})"}) {
+    for (
+        const char* body :
+        {"[]", "{}", R"({"deletedRecords":[]})",
+         R"({"deletedRecords":[{"id":"x","deletedDate":"2026-11-24T08:07:19.000+0000"}],"earliestDateAvailable":"2026-11-10T00:00:00.000+0000","latestDateCovered":"2026-11-24T08:07:00.000+0000"})"}) {
         FakeOrg org;
         org.on("/deleted/", testing::json(200, body));
         EXPECT_EQ(org.connector().deleted("Lead", kEight, kNine).error().kind, Kind::BadReply) << body;
@@ -670,7 +688,9 @@ TEST(Org, asks_who_we_are_when_the_login_did_not_tell) {
 TEST(Connector, lists_and_describes_objects) {
     FakeOrg org;
     org.on("/sobjects/Lead/describe", testing::json(200, R"({"name":"Lead","fields":[{"name":"Id","type":"id"}]})"));
-    org.on("/sobjects", testing::json(200, R"({"sobjects":[{"name":"Lead","label":"Lead","queryable":true},{"name":"X__c","custom":true}]})"));
+    org.on("/sobjects",
+           testing::json(
+               200, R"({"sobjects":[{"name":"Lead","label":"Lead","queryable":true},{"name":"X__c","custom":true}]})"));
     const auto objects = org.connector().objects();
     ASSERT_TRUE(objects.ok());
     ASSERT_EQ(objects->size(), 2u);

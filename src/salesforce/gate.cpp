@@ -32,7 +32,9 @@ constexpr std::array kAllowed{
     Allowed{"DELETE", "/services/data/{v}/jobs/query/{id}"},
 };
 
-bool is_alphanumeric(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+bool is_alphanumeric(char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
 
 bool is_version(std::string_view text) {
     return text.size() > 3 && text.starts_with('v') && text.ends_with(".0") &&
@@ -41,7 +43,8 @@ bool is_version(std::string_view text) {
 
 /// Letters of API names, ids and locators, so that nothing can climb out of its folder: no dot, no escape.
 bool is_plain(std::string_view text) {
-    return !text.empty() && std::ranges::all_of(text, [](char c) { return is_alphanumeric(c) || c == '_' || c == '-'; });
+    return !text.empty() &&
+           std::ranges::all_of(text, [](char c) { return is_alphanumeric(c) || c == '_' || c == '-'; });
 }
 
 bool is_id(std::string_view text) {

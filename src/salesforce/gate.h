@@ -6,9 +6,9 @@ namespace lockstep::salesforce {
 
 /// Whether a call may be sent to Salesforce at all. `path` is host-relative, with its query.
 ///
-/// Lockstep only reads. Besides GETs of the data API that read, what passes is: asking for a token, and making, aborting
-/// and deleting jobs of bulk queries, which no person of the org ever sees. All of it can be sent twice without harm, so
-/// whatever passes may also be repeated when its outcome is unknown.
+/// Lockstep only reads. Besides GETs of the data API that read, what passes is: asking for a token, and making,
+/// aborting and deleting jobs of bulk queries, which no person of the org ever sees. All of it can be sent twice
+/// without harm, so whatever passes may also be repeated when its outcome is unknown.
 ///
 /// A GET is not harmless by itself: /tooling/executeAnonymous runs code, Apex REST does what its author likes,
 /// /oauth2/revoke ends sessions, and `_HttpMethod` turns a call into another one. Hence a list of what is allowed.

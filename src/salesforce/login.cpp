@@ -80,26 +80,30 @@ struct Advice {
 };
 constexpr std::array kAdvice{
     Advice{"invalid_client_id", "", "check the connected app's consumer key in Setup > App Manager"},
-    Advice{"invalid_client", "",
-           "check the connected app's consumer key and secret in Setup > App Manager; a new app needs up to ten minutes"},
-    Advice{"invalid_grant", "user hasn't approved",
-           "pre-authorise the user: in the connected app's policies choose 'Admin approved users are pre-authorized' and "
-           "add the user's profile or permission set"},
+    Advice{
+        "invalid_client", "",
+        "check the connected app's consumer key and secret in Setup > App Manager; a new app needs up to ten minutes"},
+    Advice{
+        "invalid_grant", "user hasn't approved",
+        "pre-authorise the user: in the connected app's policies choose 'Admin approved users are pre-authorized' and "
+        "add the user's profile or permission set"},
     Advice{"invalid_grant", "not authorized",
            "add the user's profile or permission set to the connected app in Setup > Manage Connected Apps"},
     Advice{"invalid_grant", "no client credentials user",
            "in the connected app enable the client credentials flow and choose the user it runs as"},
     Advice{"invalid_grant", "not supported on this domain",
            "use the org's My Domain address (https://….my.salesforce.com) as login address"},
-    Advice{"invalid_grant", "audience",
-           "use https://login.salesforce.com for production, https://test.salesforce.com for a sandbox, or the My Domain"},
+    Advice{
+        "invalid_grant", "audience",
+        "use https://login.salesforce.com for production, https://test.salesforce.com for a sandbox, or the My Domain"},
     Advice{"invalid_grant", "ip restricted",
            "allow this machine's address in the connected app's IP relaxation, or in the profile's login IP ranges"},
     Advice{"invalid_grant", "inactive", "activate or unfreeze the integration user in Setup > Users"},
     Advice{"invalid_grant", "assertion",
            "check that this machine's clock is right, that the connected app has our certificate, and the user name"},
-    Advice{"invalid_grant", "", "check the integration user and the connected app's policies; Setup > Login History "
-                                "tells why a login failed"},
+    Advice{"invalid_grant", "",
+           "check the integration user and the connected app's policies; Setup > Login History "
+           "tells why a login failed"},
     Advice{"inactive_user", "", "activate or unfreeze the integration user in Setup > Users"},
     Advice{"inactive_org", "", "the org itself is locked or expired: ask Salesforce"},
     Advice{"unsupported_grant_type", "", "enable the flow in the connected app's OAuth settings"},
@@ -110,7 +114,8 @@ Result<std::string> assertion(const Credentials& credentials, const std::string&
                                  {"sub", credentials.username},
                                  {"aud", audience},
                                  {"exp", now.seconds + kAssertionLifeS}};
-    const std::string head = to_base64url(R"({"alg":"RS256","typ":"JWT"})") + "." + to_base64url(json::serialize(claims));
+    const std::string head =
+        to_base64url(R"({"alg":"RS256","typ":"JWT"})") + "." + to_base64url(json::serialize(claims));
     const std::string signature = TRY(sign_rs256(credentials.private_key_pem, head));
     return head + "." + to_base64url(signature);
 }
@@ -120,10 +125,12 @@ Result<std::string> assertion(const Credentials& credentials, const std::string&
 Result<std::string> checked_login_url(const Credentials& credentials) {
     const auto origin = parse_origin(credentials.login_url);
     if (!origin || !(origin->loopback || is_salesforce(*origin))) {
-        return Error{.kind = Kind::Invalid,
-                     .what = fmt::format("\"{}\" is no login address of Salesforce", to_valid_utf8(credentials.login_url)),
-                     .hint = "use the org's My Domain, https://NAME.my.salesforce.com, as Setup > My Domain shows it; not "
-                             "the lightning.force.com address of the browser"};
+        return Error{
+            .kind = Kind::Invalid,
+            .what = fmt::format("\"{}\" is no login address of Salesforce", to_valid_utf8(credentials.login_url)),
+            .hint =
+                "use the org's My Domain, https://NAME.my.salesforce.com, as Setup > My Domain shows it; not "
+                "the lightning.force.com address of the browser"};
     }
     if (credentials.method == Method::ClientCredentials && is_shared_login(*origin)) {
         return Error{.kind = Kind::Invalid,
@@ -166,7 +173,8 @@ Result<Token> parse_token(std::string_view body, const std::string& login_url) {
                      .hint = "check the login address; our token was not sent there"};
     }
     token.instance_url = parse_origin(instance)->url();
-    if (const auto issued = text_at(fields, "issued_at")) token.issued_at.seconds = parse_int(*issued).value_or(0) / 1000;
+    if (const auto issued = text_at(fields, "issued_at"))
+        token.issued_at.seconds = parse_int(*issued).value_or(0) / 1000;
     return token;
 }
 

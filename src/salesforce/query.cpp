@@ -135,7 +135,8 @@ private:
     /// Bytes of the longest query there can be, but for the fields that are shared out.
     std::size_t longest_query_bytes() const {
         const Key key{.id = std::string(18, '0')};
-        const Query by_key{.fields = groups_[0].fields, .ordered = true, .after = key, .upto = key, .rows_max = kPageRows};
+        const Query by_key{
+            .fields = groups_[0].fields, .ordered = true, .after = key, .upto = key, .rows_max = kPageRows};
         const Query by_ids{.fields = groups_[0].fields, .ids = std::vector<std::string>(kIdsPerCall, key.id)};
         return std::max(path_of(selection_, by_key, true).size(), path_of(selection_, by_ids, true).size());
     }
@@ -161,8 +162,7 @@ private:
         for (const Page::Odd& odd : from.odd) {
             const int column = group.columns[static_cast<std::size_t>(odd.column)];
             if (odd.row != row || column < 0) continue;
-            out.odd.push_back(
-                {.row = out.rows.rows() - 1, .column = column, .text = odd.text, .reason = odd.reason});
+            out.odd.push_back({.row = out.rows.rows() - 1, .column = column, .text = odd.text, .reason = odd.reason});
         }
     }
 
@@ -190,7 +190,8 @@ private:
                                              so_far.total.value_or(frame.total), selection_.object, given));
             }
             if (!all_have_keys(rows.page)) {
-                return bad_reply(fmt::format("A record of {} came without Id or {}", selection_.object, selection_.stamp));
+                return bad_reply(
+                    fmt::format("A record of {} came without Id or {}", selection_.object, selection_.stamp));
             }
             // The path comes from outside, and our token goes where it says.
             const bool good_next = frame.next.empty() || (frame.next.starts_with("/services/data/") &&
@@ -236,8 +237,8 @@ private:
         return {};
     }
 
-    /// Reads on behind sure_, by one query and its locator. False: the locator was lost, and a further chain has to go on
-    /// by keys. Each chain gives at least its first page, all of it sure, so that the number of chains is bounded.
+    /// Reads on behind sure_, by one query and its locator. False: the locator was lost, and a further chain has to go
+    /// on by keys. Each chain gives at least its first page, all of it sure, so that the number of chains is bounded.
     Result<bool> read_chain(const PageSink& sink) {
         const Group& group = groups_[0];
         const Query query{.fields = group.fields, .ordered = true, .after = sure_};
@@ -275,10 +276,10 @@ private:
 
     /// Hands a page on, and moves the place from where a lost chain is continued.
     ///
-    /// A locator pins the list of rows but reads their values when a page is fetched, so that a row saved meanwhile shows
-    /// a stamp far behind its place in the order: continuing from there would skip rows. Only stamps from before the query
-    /// began, less the time a transaction may take, surely tell the place. Rows beyond are remembered, to be left out when
-    /// they come again.
+    /// A locator pins the list of rows but reads their values when a page is fetched, so that a row saved meanwhile
+    /// shows a stamp far behind its place in the order: continuing from there would skip rows. Only stamps from before
+    /// the query began, less the time a transaction may take, surely tell the place. Rows beyond are remembered, to be
+    /// left out when they come again.
     Result<void> give(Page&& page, std::optional<Timestamp> begun, const PageSink& sink) {
         const std::size_t count = page.rows.rows();
         std::vector<bool> repeated(count, false);
@@ -318,7 +319,8 @@ private:
             if (first.frame.rows == 0) return {};
             const Key last = key_of(first.page, first.frame.rows - 1);
             Page out = empty_page();
-            const std::vector<std::string> torn = TRY(join(first.page, {.after = after, .upto = last}, selection_.deleted_too, out));
+            const std::vector<std::string> torn =
+                TRY(join(first.page, {.after = after, .upto = last}, selection_.deleted_too, out));
             for (std::size_t at = 0; at < torn.size(); at += kIdsPerCall) {
                 const auto begin = torn.begin() + static_cast<std::ptrdiff_t>(at);
                 const auto count = static_cast<std::ptrdiff_t>(std::min(kIdsPerCall, torn.size() - at));
@@ -395,7 +397,7 @@ private:
     std::vector<Group> groups_;
     bool same_columns_ = false;  ///< the only group's columns are the page's
     int pages_ = 0;
-    std::optional<Key> sure_;  ///< all rows up to here were given
+    std::optional<Key> sure_;                                ///< all rows up to here were given
     std::set<std::pair<std::int64_t, std::string>> unsure_;  ///< rows given that may lie behind sure_
 };
 

@@ -179,8 +179,8 @@ Result<void> Session::back_off(int tries, std::int64_t asked_ms) {
         const std::lock_guard lock(state_.mutex);
         share = world_.random.unit();
     }
-    // Half of the wait is fixed and half is chance, so that clients that failed together do not come back together. What
-    // Salesforce asked for is never undercut.
+    // Half of the wait is fixed and half is chance, so that clients that failed together do not come back together.
+    // What Salesforce asked for is never undercut.
     const auto jitter = static_cast<std::int64_t>(share * static_cast<double>(longest) / 2);
     return pause(asked_ms > 0 ? asked_ms + jitter : longest / 2 + jitter);
 }
@@ -267,7 +267,8 @@ Result<Token> Session::ask_for_token() {
         const http::Request request = TRY(token_request(credentials_, login_url, now));
         const Result<http::Response> answer = exchange(request);
         if (answer.ok() && answer->status >= 400 && answer->status < 429 && answer->status != 408) {
-            const bool stale_clock = std::abs(world_.clock.now().plus(clock_skew_s()).seconds - now.seconds) >= kSkewThatMattersS;
+            const bool stale_clock =
+                std::abs(world_.clock.now().plus(clock_skew_s()).seconds - now.seconds) >= kSkewThatMattersS;
             if (credentials_.method == Credentials::Method::JwtBearer && stale_clock && !corrected) {
                 corrected = true;
                 continue;

@@ -47,9 +47,9 @@ public:
     virtual ~Permits() = default;
     /// Errors: Throttled – the configured share of the org's daily calls is spent; retry_after_s says for how long.
     virtual Result<void> take(std::int64_t calls) = 0;
-    /// What Salesforce says of the org's use: used and maximum of the rolling day. Not called for a figure that makes no
-    /// sense; `used` is never less than what the session itself has spent. Of an org-wide and an app's own limit, the one
-    /// with less left is told.
+    /// What Salesforce says of the org's use: used and maximum of the rolling day. Not called for a figure that makes
+    /// no sense; `used` is never less than what the session itself has spent. Of an org-wide and an app's own limit,
+    /// the one with less left is told.
     virtual void told(std::int64_t used, std::int64_t max) = 0;
 };
 /// Grants everything and forgets; for tools and tests.
@@ -131,7 +131,7 @@ private:
     struct State {
         mutable std::mutex mutex;
         std::optional<Token> token;
-        std::int64_t logins = 0;  ///< finished ones, whatever came of them
+        std::int64_t logins = 0;           ///< finished ones, whatever came of them
         std::optional<Error> login_error;  ///< of the latest login
         std::int64_t login_error_ms = 0;
         std::optional<Timestamp> server_time;

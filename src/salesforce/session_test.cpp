@@ -14,15 +14,17 @@
 namespace lockstep::salesforce {
 namespace {
 
+using ::testing::ElementsAre;
 using testing::FakeOrg;
+using ::testing::HasSubstr;
 using testing::json;
 using testing::page_of_html;
 using testing::refusal;
-using ::testing::ElementsAre;
-using ::testing::HasSubstr;
 
 const http::Response kGood = json(200, R"({"ok":true})");
-http::Response expired() { return refusal(401, "INVALID_SESSION_ID", "Session expired or invalid"); }
+http::Response expired() {
+    return refusal(401, "INVALID_SESSION_ID", "Session expired or invalid");
+}
 
 http::Response with(http::Response answer, const std::string& name, const std::string& value) {
     answer.headers[name] = value;
@@ -219,7 +221,8 @@ TEST(Session, gives_up_on_trouble_that_stays_and_says_what_it_is) {
     const Case cases[] = {
         {refusal(503, "SERVER_UNAVAILABLE", "Server unavailable"), Kind::Unavailable, "503, SERVER_UNAVAILABLE"},
         {page_of_html(503), Kind::Unavailable, "503"},
-        {refusal(500, "UNKNOWN_EXCEPTION", "An unexpected error occurred. ErrorId 1-2"), Kind::Unavailable, "ErrorId 1-2"},
+        {refusal(500, "UNKNOWN_EXCEPTION", "An unexpected error occurred. ErrorId 1-2"), Kind::Unavailable,
+         "ErrorId 1-2"},
         {json(429, "[]"), Kind::Throttled, "less often"},
         {page_of_html(200), Kind::BadReply, "a web page instead of data"},
         {{.status = 200, .body = "x"}, Kind::BadReply, "instead of application/json"},
@@ -327,7 +330,8 @@ TEST(Session, passes_refusals_on_with_salesforces_code_and_words) {
         const char* words;
     };
     const Case cases[] = {
-        {403, "API_DISABLED_FOR_ORG", "API is not enabled for this Organization or Partner", Kind::Denied, "not enabled"},
+        {403, "API_DISABLED_FOR_ORG", "API is not enabled for this Organization or Partner", Kind::Denied,
+         "not enabled"},
         {403, "INSUFFICIENT_ACCESS", "no", Kind::Denied, "INSUFFICIENT_ACCESS: no"},
         {403, "FUNCTIONALITY_NOT_ENABLED", "x", Kind::Denied, "x"},
         {404, "NOT_FOUND", "The requested resource does not exist", Kind::NotFound, "does not exist"},
@@ -437,8 +441,9 @@ TEST(Login, takes_addresses_of_salesforce_and_of_this_machine_only) {
     FakeOrg org;
     for (const Case& c : cases) {
         for (const bool jwt : {true, false}) {
-            Credentials credentials{.method = jwt ? Credentials::Method::JwtBearer : Credentials::Method::ClientCredentials,
-                                    .login_url = c.url};
+            Credentials credentials{
+                .method = jwt ? Credentials::Method::JwtBearer : Credentials::Method::ClientCredentials,
+                .login_url = c.url};
             bool fits = true;
             try {
                 Session session(credentials, *org.sender, org.tokens, org.permits, org.world, org.options);
@@ -452,8 +457,9 @@ TEST(Login, takes_addresses_of_salesforce_and_of_this_machine_only) {
 }
 
 TEST(Login, sends_no_token_to_an_instance_that_is_not_salesforces) {
-    for (const char* instance : {"https://evil.example", "http://acme.my.salesforce.com", "https://acme.my.salesforce.com.evil.example",
-                                 "http://127.0.0.1:1", "", "https://u@acme.my.salesforce.com"}) {
+    for (const char* instance :
+         {"https://evil.example", "http://acme.my.salesforce.com", "https://acme.my.salesforce.com.evil.example",
+          "http://127.0.0.1:1", "", "https://u@acme.my.salesforce.com"}) {
         FakeOrg org;
         org.instance = instance;
         const auto result = org.session().get("/limits");
@@ -525,7 +531,8 @@ TEST(Login, forgets_the_kept_token_when_it_is_refused_and_keeps_it_when_salesfor
 }
 
 TEST(Login, refuses_an_answer_that_is_no_token) {
-    for (const char* body : {"", "[]", "{}", R"({"access_token":""})", R"({"access_token":"a\nb","instance_url":"https://acme.my.salesforce.com"})"}) {
+    for (const char* body : {"", "[]", "{}", R"({"access_token":""})",
+                             R"({"access_token":"a\nb","instance_url":"https://acme.my.salesforce.com"})"}) {
         FakeOrg org;
         org.on_login = [&](const http::Request&) { return json(200, body); };
         EXPECT_EQ(org.session().log_in().error().kind, Kind::BadReply) << body;
@@ -595,7 +602,8 @@ TEST_F(JwtLogin, does_not_try_again_when_the_clock_is_right) {
     };
     const auto result = org.session().log_in();
     EXPECT_EQ(org.logins.size(), 1u);
-    EXPECT_EQ(result.error().what, "Salesforce refused the signed login of sync@acme.example (invalid_grant: invalid assertion)");
+    EXPECT_EQ(result.error().what,
+              "Salesforce refused the signed login of sync@acme.example (invalid_grant: invalid assertion)");
     EXPECT_THAT(result.error().hint, HasSubstr("clock"));
 }
 

@@ -82,18 +82,33 @@ std::string soql_quoted(std::string_view text) {
     std::string out = "'";
     for (const char c : text) {
         switch (c) {
-            case '\'': out += "\\'"; break;
-            case '"': out += "\\\""; break;
-            case '\\': out += "\\\\"; break;
-            case '\n': out += "\\n"; break;
-            case '\r': out += "\\r"; break;
-            case '\t': out += "\\t"; break;
-            default: out += c;
+            case '\'':
+                out += "\\'";
+                break;
+            case '"':
+                out += "\\\"";
+                break;
+            case '\\':
+                out += "\\\\";
+                break;
+            case '\n':
+                out += "\\n";
+                break;
+            case '\r':
+                out += "\\r";
+                break;
+            case '\t':
+                out += "\\t";
+                break;
+            default:
+                out += c;
         }
     }
     return out + "'";
 }
 
-std::string soql_datetime(Timestamp at) { return to_string(at); }
+std::string soql_datetime(Timestamp at) {
+    return to_string(at);
+}
 
 }  // namespace lockstep::salesforce

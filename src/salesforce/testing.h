@@ -66,7 +66,8 @@ public:
 class CountingPermits : public Permits {
 public:
     Result<void> take(std::int64_t calls) override {
-        if (taken + calls > allowed) return Error{.kind = Kind::Throttled, .what = "Our share is spent", .retry_after_s = 60};
+        if (taken + calls > allowed)
+            return Error{.kind = Kind::Throttled, .what = "Our share is spent", .retry_after_s = 60};
         taken += calls;
         return {};
     }
@@ -89,13 +90,16 @@ public:
     }
     Connector connector() { return Connector(session()); }
 
-    void on(std::string part, std::vector<Answer> answers) { rules.emplace_back(Rule{std::move(part), std::move(answers)}); }
+    void on(std::string part, std::vector<Answer> answers) {
+        rules.emplace_back(Rule{std::move(part), std::move(answers)});
+    }
     void on(std::string part, http::Response answer) {
         on(std::move(part), {[answer = std::move(answer)](const http::Request&) { return answer; }});
     }
     void on_each(std::string part, std::vector<http::Response> answers) {
         std::vector<Answer> calls;
-        for (auto& answer : answers) calls.push_back([answer = std::move(answer)](const http::Request&) { return answer; });
+        for (auto& answer : answers)
+            calls.push_back([answer = std::move(answer)](const http::Request&) { return answer; });
         on(std::move(part), std::move(calls));
     }
     /// Decoded targets of the data calls so far.
@@ -110,7 +114,8 @@ public:
     World world{.clock = clock, .random = *random};
     MemoryTokens tokens;
     CountingPermits permits;
-    Credentials credentials{.login_url = "https://acme.my.salesforce.com", .client_id = "key", .client_secret = "s3cret-canary"};
+    Credentials credentials{
+        .login_url = "https://acme.my.salesforce.com", .client_id = "key", .client_secret = "s3cret-canary"};
     Session::Options options{.api_version = "60.0"};
     std::function<http::Response(const http::Request&)> on_login;
     std::string instance = "https://acme.my.salesforce.com";

@@ -22,7 +22,9 @@ constexpr std::size_t kOddTextBytesMax = 200;
 constexpr double kExactMax = 9007199254740992;  // 2^53: whole doubles beyond stand for several integers
 
 Error bad_reply(std::string what) {
-    return {.kind = Kind::BadReply, .what = std::move(what), .hint = "nothing of the answer was used; it is asked for again"};
+    return {.kind = Kind::BadReply,
+            .what = std::move(what),
+            .hint = "nothing of the answer was used; it is asked for again"};
 }
 
 std::optional<std::int64_t> whole(double number) {
@@ -35,7 +37,8 @@ bool parse_plain(std::string_view text, Form form, Cell& cell) {
     cell = Cell::null(form);
     if (text.empty()) return true;
     switch (form) {
-        case Form::Text: return false;
+        case Form::Text:
+            return false;
         case Form::Boolean:
             if (text != "true" && text != "false") return false;
             cell = Cell::boolean(text == "true");
@@ -200,7 +203,8 @@ Result<record::Object> parse_describe(std::string_view text) {
         const json::object* told = entry.if_object();
         const auto field_name = told == nullptr ? std::nullopt : text_at(*told, "name");
         const auto type = told == nullptr ? std::nullopt : text_at(*told, "type");
-        if (!field_name || !type) return bad_reply(fmt::format("A field of {} is described without name or type", *object_name));
+        if (!field_name || !type)
+            return bad_reply(fmt::format("A field of {} is described without name or type", *object_name));
         const auto form = record::form_of(*type);
         if (!form || flag(*told, "deprecatedAndHidden")) continue;
         record::Field field{.name = *field_name,
@@ -241,12 +245,14 @@ Result<QueryFrame> parse_query(std::string_view text, const std::vector<record::
     const auto total = int_at(*answer, "totalSize");
     const auto done = bool_at(*answer, "done");
     const json::array* records = array_at(*answer, "records");
-    if (!total || !done || records == nullptr) return bad_reply("The answer to a query lacks totalSize, done or records");
+    if (!total || !done || records == nullptr)
+        return bad_reply("The answer to a query lacks totalSize, done or records");
     QueryFrame frame{.total = *total,
                      .done = *done,
                      .next = text_at(*answer, "nextRecordsUrl").value_or(""),
                      .rows = records->size()};
-    if (frame.done != frame.next.empty()) return bad_reply("The answer to a query contradicts itself about a next page");
+    if (frame.done != frame.next.empty())
+        return bad_reply("The answer to a query contradicts itself about a next page");
 
     if (page.rows.columns() == 0) page.rows = Batch(forms_of(fields));
     page.rows.reserve_rows(page.rows.rows() + records->size());
@@ -286,11 +292,12 @@ Result<void> parse_bulk_page(std::string body, const std::vector<record::Field>&
     // Looked for once in the whole page, so that clean pages, which are nearly all, pay nothing for each cell.
     const bool clean = text.find('\0') == std::string_view::npos && is_valid_utf8(text);
     const std::int64_t rows_before = static_cast<std::int64_t>(page.rows.rows());
-    page.rows.reserve_rows(page.rows.rows() + static_cast<std::size_t>(std::clamp<std::int64_t>(expected, 0, 1'000'000)));
+    page.rows.reserve_rows(page.rows.rows() +
+                           static_cast<std::size_t>(std::clamp<std::int64_t>(expected, 0, 1'000'000)));
     while (TRY(reader.next(row))) {
         if (row.size() != fields.size()) {
-            return bad_reply(fmt::format("Row {} of a bulk result has {} cells instead of {}", reader.rows(), row.size(),
-                                         fields.size()));
+            return bad_reply(fmt::format("Row {} of a bulk result has {} cells instead of {}", reader.rows(),
+                                         row.size(), fields.size()));
         }
         const auto cells = page.rows.add_row();
         for (std::size_t i = 0; i < row.size(); ++i) {

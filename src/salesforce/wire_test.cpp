@@ -17,7 +17,9 @@ using record::Form;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-Field field(std::string name, Form form = Form::Text) { return {.name = std::move(name), .form = form}; }
+Field field(std::string name, Form form = Form::Text) {
+    return {.name = std::move(name), .form = form};
+}
 
 /// A row as people see it, columns separated by bars; "NULL" for a null.
 std::string shown(const Page& page, std::size_t row) {
@@ -120,8 +122,9 @@ TEST(ParseQuery, reads_records_into_typed_rows) {
 
 TEST(ParseQuery, finds_fields_whatever_their_order_and_case) {
     Page page;
-    const auto frame = parse_query(answer(kDone, R"({"SYSTEMMODSTAMP":null,"amount__c":1,"active__c":false,"lastname":"x","ID":"1"})"),
-                                   kContact, page);
+    const auto frame =
+        parse_query(answer(kDone, R"({"SYSTEMMODSTAMP":null,"amount__c":1,"active__c":false,"lastname":"x","ID":"1"})"),
+                    kContact, page);
     ASSERT_TRUE(frame.ok()) << frame.error().what;
     EXPECT_EQ(shown(page, 0), "1|x|false|1|NULL");
 }
@@ -303,7 +306,8 @@ TEST(ParseDescribe, keeps_what_a_value_can_have) {
     EXPECT_EQ(object->find("Score__c")->formula, "A + B");
     EXPECT_EQ(object->find("Score__c")->scale, 2);
     EXPECT_EQ(object->find("Count__c")->precision, 9);
-    EXPECT_TRUE(object->find("Ext__c")->unique && object->find("Ext__c")->external_id && object->find("Ext__c")->auto_number);
+    EXPECT_TRUE(object->find("Ext__c")->unique && object->find("Ext__c")->external_id &&
+                object->find("Ext__c")->auto_number);
     EXPECT_FALSE(object->find("Notes__c")->filterable);
     EXPECT_FALSE(object->find("Id")->nillable);
 }
@@ -329,16 +333,18 @@ TEST(Soql, is_written_from_a_selection) {
     const std::string filter = "(IsConverted = false OR Rating = 'Hot')";
     EXPECT_EQ(to_soql(lead, false), "SELECT Id,Email FROM Lead WHERE " + window + " AND " + filter);
     EXPECT_EQ(to_soql(lead, Query{}), "SELECT COUNT() FROM Lead WHERE " + window + " AND " + filter);
-    EXPECT_EQ(to_soql(lead, Query{.fields = {field("Id")}, .ordered = true, .after = Key{from, "00Q1"}, .rows_max = 10}),
-              "SELECT Id FROM Lead WHERE ((SystemModstamp=2026-11-24T08:00:00Z AND Id>'00Q1') OR "
-              "SystemModstamp>2026-11-24T08:00:00Z) AND SystemModstamp<2026-11-24T09:00:00Z AND " +
-                  filter + " ORDER BY SystemModstamp,Id LIMIT 10");
+    EXPECT_EQ(
+        to_soql(lead, Query{.fields = {field("Id")}, .ordered = true, .after = Key{from, "00Q1"}, .rows_max = 10}),
+        "SELECT Id FROM Lead WHERE ((SystemModstamp=2026-11-24T08:00:00Z AND Id>'00Q1') OR "
+        "SystemModstamp>2026-11-24T08:00:00Z) AND SystemModstamp<2026-11-24T09:00:00Z AND " +
+            filter + " ORDER BY SystemModstamp,Id LIMIT 10");
     EXPECT_EQ(to_soql(lead, Query{.fields = {field("Id")}, .ids = {"1", "it's"}}),
               "SELECT Id FROM Lead WHERE Id IN ('1','it\\'s') AND " + filter);
 
     const Selection share{.object = "X__c", .fields = {field("Id")}, .stamp = ""};
-    EXPECT_EQ(to_soql(share, Query{.fields = share.fields, .ordered = true, .after = Key{{}, "a00"}, .upto = Key{{}, "a09"}}),
-              "SELECT Id FROM X__c WHERE Id>'a00' AND Id<='a09' ORDER BY Id");
+    EXPECT_EQ(
+        to_soql(share, Query{.fields = share.fields, .ordered = true, .after = Key{{}, "a00"}, .upto = Key{{}, "a09"}}),
+        "SELECT Id FROM X__c WHERE Id>'a00' AND Id<='a09' ORDER BY Id");
 }
 
 TEST(Soql, names_are_never_anything_else) {

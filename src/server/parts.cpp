@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "people/tables.h"
 
 namespace lockstep::server {
 
@@ -77,7 +78,11 @@ store::Database& Parts::create_database() {
 }
 
 store::Database& Parts::open_database() {
-    if (!database_) database_ = store::Database::open(place_.database, world_);
+    if (!database_) {
+        auto opened = store::Database::open(place_.database, world_);
+        people::make_tables(*opened);
+        database_ = std::move(opened);
+    }
     return *database_;
 }
 

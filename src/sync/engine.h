@@ -53,7 +53,9 @@ struct CycleReport {
 class Engine {
 public:
     struct Options {
-        bool accept_disappearances = false;  ///< see CycleReport: a mass disappearance otherwise stops that object
+        /// Deletes what is gone even where it is much at once; otherwise that stops the object and asks.
+        bool accept_disappearances = false;
+        salesforce::Connector::BulkOptions bulk = {};
     };
     Engine(store::Database& db, salesforce::Connector& connector, const Rules& rules, World& world, Watcher& watcher,
            const store::Lease& lease, Options options);

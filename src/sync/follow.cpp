@@ -167,10 +167,13 @@ Result<void> pull_updates(Work& work, const store::MirrorObject& object, store::
     const bool long_away = selection.since && now.seconds - selection.since->seconds > kDay;
     if (long_away && TRY(work.connector.count(selection)) >= work.rules.settings().bulk_from_rows) {
         const store::ObjectCursor before = cursor;
-        TRY(work.connector.read_bulk(selection, {}, [&](salesforce::Page&& page, const salesforce::BulkPosition&) {
-            cursor.watermark = before.watermark;  // bulk pages come in any order
-            return take(std::move(page));
-        }));
+        TRY(work.connector.read_bulk(
+            selection, {},
+            [&](salesforce::Page&& page, const salesforce::BulkPosition&) {
+                cursor.watermark = before.watermark;  // bulk pages come in any order
+                return take(std::move(page));
+            },
+            work.options.bulk));
     } else {
         TRY(work.connector.read(selection, take));
     }

@@ -7,6 +7,9 @@ using State = store::ObjectCursor::State;
 
 namespace {
 
+/// Stands where the next page's locator would, once the last page is in.
+const std::string kEnd = "end";
+
 void clear_table(Work& work, const store::MirrorObject& object) {
     work.write([&](store::Transaction& tx) { tx.db().run("DELETE FROM " + store::quoted(object.table), {}); });
 }
@@ -44,16 +47,18 @@ private:
 };
 
 Result<void> load_by_bulk(Work& work, const store::MirrorObject& object, Loader& loader, store::ObjectCursor& cursor) {
+    if (cursor.load_locator == kEnd) return {};
     work.connector.on_bulk_job = [&](const std::string& job) {
         cursor.load_job = job;
         work.write([&](store::Transaction& tx) { store::save_cursor(tx, cursor); });
     };
     const salesforce::BulkPosition position{cursor.load_job, cursor.load_locator, cursor.load_rows};
-    const Result<void> outcome =
-        work.connector.read_bulk(selection_of(object, loader.shape()), position,
-                                 [&](salesforce::Page&& page, const salesforce::BulkPosition& after) {
-                                     return loader.take(std::move(page), after.locator);
-                                 });
+    const Result<void> outcome = work.connector.read_bulk(
+        selection_of(object, loader.shape()), position,
+        [&](salesforce::Page&& page, const salesforce::BulkPosition& after) {
+            return loader.take(std::move(page), after.locator.empty() ? kEnd : after.locator);
+        },
+        work.options.bulk);
     work.connector.on_bulk_job = nullptr;
     return outcome;
 }

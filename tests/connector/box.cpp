@@ -11,7 +11,8 @@ namespace lockstep::connector_test {
 namespace {
 
 http::Response whole(http::Answer&& answer) {
-    http::Response response{.status = answer.status, .headers = std::move(answer.headers), .body = std::move(answer.body)};
+    http::Response response{
+        .status = answer.status, .headers = std::move(answer.headers), .body = std::move(answer.body)};
     if (answer.pieces) {
         std::string piece;
         for (bool more = true; more; response.body += piece) {
@@ -34,7 +35,8 @@ Result<http::Response> DirectSender::send(const http::Request& request, const ht
     if (cut >= 0 && static_cast<std::size_t>(cut) < response.body.size()) {
         return Error{.kind = Kind::BadReply, .what = "The answer was cut"};
     }
-    if (response.body.size() > limits.body_bytes_max) return Error{.kind = Kind::BadReply, .what = "The answer is too large"};
+    if (response.body.size() > limits.body_bytes_max)
+        return Error{.kind = Kind::BadReply, .what = "The answer is too large"};
     return response;
 }
 
@@ -46,16 +48,20 @@ salesforce::Credentials credentials_of(const sandbox::Service& service, std::str
 
 Box::Box(sandbox::ServiceOptions options)
     : service(std::move(options), world),
-      session(credentials_of(service, "http://127.0.0.1"), sender, tokens, salesforce::unlimited_permits(), session_world, {}) {
+      session(credentials_of(service, "http://127.0.0.1"), sender, tokens, salesforce::unlimited_permits(),
+              session_world, {}) {
     clock.on_wait = [this] { service.step(); };
 }
 
 void Box::admin(const std::string& method, const std::string& path, const std::string& body) {
-    const auto answer = service.handle({.method = method, .target = path, .headers = {{"Content-Type", "application/json"}}, .body = body});
+    const auto answer = service.handle(
+        {.method = method, .target = path, .headers = {{"Content-Type", "application/json"}}, .body = body});
     ASSERT_LT(answer.status, 300) << path << " " << answer.body;
 }
 
-std::string Box::faults() { return service.handle({.target = "/sandbox/faults"}).body; }
+std::string Box::faults() {
+    return service.handle({.target = "/sandbox/faults"}).body;
+}
 
 std::set<std::string> Box::live_ids(const std::string& object) {
     const auto lock = service.org().read_lock();

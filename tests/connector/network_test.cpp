@@ -17,11 +17,13 @@ class NetworkBox {
 public:
     NetworkBox()
         : service(options(), world),
-          server({}, [this](const http::Request& request) {
-              service.step();
-              return service.handle(request);
-          }),
-          session(credentials_of(service, server.url()), *sender, tokens, salesforce::unlimited_permits(), session_world, {}) {
+          server({},
+                 [this](const http::Request& request) {
+                     service.step();
+                     return service.handle(request);
+                 }),
+          session(credentials_of(service, server.url()), *sender, tokens, salesforce::unlimited_permits(),
+                  session_world, {}) {
         clock.on_wait = [this] { service.step(); };
     }
     static sandbox::ServiceOptions options() {
@@ -52,8 +54,9 @@ TEST(ConnectorOverTcp, reads_by_query_and_by_bulk_through_cut_and_dropped_connec
     const auto described = box.connector.describe("Contact");
     ASSERT_TRUE(described.ok()) << to_string(described.error());
     const salesforce::Selection selection{.object = "Contact", .fields = described->fields};
-    for (const char* fault : {"", R"({"kind":"cut_body","count":2,"after":1,"bytes":300})", R"({"kind":"drop","count":2,"after":1})",
-                              R"({"kind":"html","count":1,"after":1})", R"({"kind":"expired_token","count":1,"after":1})"}) {
+    for (const char* fault :
+         {"", R"({"kind":"cut_body","count":2,"after":1,"bytes":300})", R"({"kind":"drop","count":2,"after":1})",
+          R"({"kind":"html","count":1,"after":1})", R"({"kind":"expired_token","count":1,"after":1})"}) {
         Taken by_query, by_bulk;
         if (*fault != 0) box.fault(fault);
         const auto read = box.connector.read(selection, by_query.sink());
@@ -73,7 +76,8 @@ TEST(ConnectorOverTcp, reads_by_query_and_by_bulk_through_cut_and_dropped_connec
 TEST(ConnectorOverTcp, says_so_when_nobody_listens) {
     auto box = std::make_unique<NetworkBox>();
     auto credentials = credentials_of(box->service, "http://127.0.0.1:1");
-    salesforce::Session session(credentials, *box->sender, box->tokens, salesforce::unlimited_permits(), box->session_world, {});
+    salesforce::Session session(credentials, *box->sender, box->tokens, salesforce::unlimited_permits(),
+                                box->session_world, {});
     const auto token = session.log_in();
     EXPECT_EQ(token.error().kind, Kind::Unavailable);
     EXPECT_THAT(token.error().what, HasSubstr("127.0.0.1:1"));

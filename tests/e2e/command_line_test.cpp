@@ -127,6 +127,23 @@ TEST_F(CommandLine, the_first_sync_brings_every_record_the_org_has) {
     EXPECT_EQ(text(status.at("organization").at("url")), org.url());
 }
 
+TEST_F(CommandLine, before_the_first_sync_everything_is_empty_and_nothing_fails) {
+    connect();
+    EXPECT_EQ(asked({"status"}).at("people").to_number<std::int64_t>(), 0);
+    EXPECT_TRUE(asked({"opportunities"}).at("opportunities").as_array().empty());
+    EXPECT_TRUE(asked({"opportunities", "--orphans"}).at("groups").as_array().empty());
+    EXPECT_TRUE(asked({"opportunities", "--by-account-stage"}).at("groups").as_array().empty());
+    EXPECT_TRUE(asked({"history"}).at("steps").as_array().empty());
+    EXPECT_TRUE(asked({"errors"}).at("errors").as_array().empty());
+    EXPECT_TRUE(asked({"schema"}).at("objects").as_array().empty());
+    EXPECT_EQ(text(asked({"doctor"}).at("worst")), "warning");
+    refused({"person", "1"}, 6);
+    refused({"explain", "Lead", "00Q000000000001AAA"}, 6);
+    for (const char* const command : {"status", "opportunities", "history", "errors", "schema"}) {
+        EXPECT_EQ(lockstep({command}).exit_code, 0) << command;
+    }
+}
+
 TEST_F(CommandLine, the_calls_counted_are_the_calls_the_org_received) {
     load();
     const json::value used = parsed(org.admin("GET", "/sandbox/state")).at("api_calls").at("used");
@@ -416,9 +433,10 @@ TEST_F(CommandLine, a_follower_names_a_command_that_shows_what_came_and_it_works
 TEST_F(CommandLine, a_follower_waits_for_an_org_that_went_away_and_stops_at_once) {
     load();
     org.stop();
-    support::Process serving(started({"serve", "--interval", "1", "--json"}));
+    support::Process serving(started({"serve", "--interval", "1"}));
+    serving.read_line_with("following");
     serving.send_signal(SIGTERM);
-    EXPECT_EQ(serving.wait().exit_code, 0);
+    EXPECT_EQ(serving.wait(10).exit_code, 0);
 }
 
 TEST_F(CommandLine, what_does_not_exist_is_not_found) {

@@ -6,6 +6,7 @@
 #include <map>
 #include <stdexcept>
 
+#include "base/json.h"
 #include "base/text.h"
 #include "people/people.h"
 #include "store/catalog.h"
@@ -53,6 +54,7 @@ public:
         house_.clock_.wait_ms(answer.delay_ms);
         Result<http::Response> response = received(std::move(answer));
         if (response.ok()) response->headers["Date"] = to_http_date(house_.org().now());
+        if (response.ok() && house_.spoil) house_.spoil(request, *response);
         return response;
     }
     Result<http::Response> stream(const http::Request& request, const http::BodySink& sink,
@@ -100,7 +102,7 @@ House::House(const Setup& setup)
 
 House::~House() = default;
 
-void House::restart() {
+void House::close() {
     engine_.reset();
     connector_.reset();
     session_.reset();
@@ -108,6 +110,10 @@ void House::restart() {
     lease_.reset();
     reader_.reset();
     db_.reset();
+}
+
+void House::restart() {
+    close();
     db_ = store::Database::open(location_, world_);
     auto rules = sync::Rules::read(setup_.rules_dir.empty() ? folder_.path().string() : setup_.rules_dir);
     if (!rules.ok()) throw std::runtime_error(to_string(rules.error()));
@@ -125,8 +131,9 @@ void House::restart() {
                                                      *sender_, *tokens_, salesforce::unlimited_permits(), world_,
                                                      salesforce::Session::Options{});
     connector_ = std::make_unique<salesforce::Connector>(*session_);
-    engine_ = std::make_unique<sync::Engine>(*db_, *connector_, *rules_, world_, static_cast<sync::Watcher&>(*this),
-                                             *lease_, sync::Engine::Options{});
+    engine_ = std::make_unique<sync::Engine>(
+        *db_, *connector_, *rules_, world_, static_cast<sync::Watcher&>(*this), *lease_,
+        sync::Engine::Options{.bulk = {.page_bytes = setup_.bulk_page_bytes, .first_page_rows = 25, .ahead = false}});
 }
 
 // A salesperson: the connected user's sight is narrower than what people in the org may write.
@@ -200,6 +207,17 @@ void House::admin(const std::string& method, const std::string& path, const std:
         .method = method, .target = path, .headers = {{"Content-Type", "application/json"}}, .body = json};
     const http::Answer answer = service_->handle(request);
     if (answer.status >= 300) throw std::runtime_error(path + ": " + answer.body);
+}
+
+std::int64_t House::faults_fired() {
+    const http::Answer answer =
+        service_->handle({.method = "GET", .target = "/sandbox/faults", .headers = {}, .body = ""});
+    const auto listed = parse_json(answer.body);
+    std::int64_t fired = 0;
+    for (const json::value& fault : *array_at(listed->as_object(), "faults")) {
+        fired += int_at(fault.as_object(), "fired").value_or(0);
+    }
+    return fired;
 }
 
 std::string House::user(std::size_t index) {

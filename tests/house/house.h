@@ -31,7 +31,7 @@ public:
         std::uint64_t seed = 1;
         std::string rules_dir;  ///< folder with lockstep.toml and rules/ of its own
         std::int64_t bulk_from_rows = 10'000;
-        std::size_t bulk_page_bytes = 0;
+        std::size_t bulk_page_bytes = 12u << 20;
     };
     House() : House(Setup{}) {}
     explicit House(const Setup& setup);
@@ -57,6 +57,8 @@ public:
     bool try_cycle();
     /// The same, for cycles that are to fail as a whole.
     Error failing_cycle();
+    /// Ends the process, so to speak: nothing of ours is open any more.
+    void close();
     /// A new process on the same data: parts are built afresh.
     void restart();
 
@@ -77,6 +79,10 @@ public:
     std::vector<std::string> differences();
     /// What goes wrong on the wire, at the answer to a request whose target contains the text.
     std::function<std::optional<Error>(const http::Request&)> wire;
+    /// Changes an answer on its way.
+    std::function<void(const http::Request&, http::Response&)> spoil;
+    /// How often the faults set through `admin` came to pass.
+    std::int64_t faults_fired();
 
 private:
     void load_progress(const std::string&, std::int64_t, std::int64_t, const char*) override {}

@@ -183,9 +183,8 @@ private:
         for (const sync::RuleFinding& finding : *found) {
             add(finding.fatal ? Level::Problem : Level::Warning, "rights", finding.what, finding.hint);
         }
-        if (found->empty()) {
-            add(Level::Ok, "rights",
-                fmt::format("all {} objects and their needed fields are readable", rules.objects().size()));
+        if (std::ranges::none_of(*found, &sync::RuleFinding::fatal)) {
+            add(Level::Ok, "rights", "the objects and fields the sync can not do without are readable");
         }
     }
 
