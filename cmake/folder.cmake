@@ -1,9 +1,11 @@
 # One folder is one static library `lockstep_<name>` of its *.cpp files, and one test program `<name>_test` of its
-# *_test.cpp files. A file named main.cpp belongs to a program of its own. ONE_TEST: its tests share a server that is
-# started once a program, so CTest runs the program as a whole.
+# *_test.cpp files. A file named main.cpp belongs to a program of its own.
+#
+# CTest runs a test program as a whole (its tests may share a server), or in SHARDS parts side by side; each part writes
+# what it ran to gtest/*.xml, which .ci/run counts.
 
 function(lockstep_folder folder)
-    cmake_parse_arguments(ARG "ONE_TEST" "" "LIBS;TEST_LIBS" ${ARGN})
+    cmake_parse_arguments(ARG "" "" "LIBS;TEST_LIBS" ${ARGN})
     get_filename_component(name ${folder} NAME)
     file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*.cpp)
     set(tests ${sources})
@@ -19,7 +21,7 @@ function(lockstep_folder folder)
         target_link_libraries(lockstep_${name} PUBLIC ${ARG_LIBS})
     endif()
     if(LOCKSTEP_TESTS AND tests)
-        _lockstep_test_program(${name}_test "${tests}" "lockstep_${name};${ARG_TEST_LIBS}" "${ARG_ONE_TEST}")
+        _lockstep_test_program(${name}_test "${tests}" "lockstep_${name};${ARG_TEST_LIBS}" 1)
     endif()
 endfunction()
 
@@ -33,10 +35,14 @@ endfunction()
 
 # A folder of tests only; helpers without _test in their name are linked in.
 function(lockstep_tests folder libs)
+    cmake_parse_arguments(ARG "" "SHARDS" "" ${ARGN})
+    if(NOT ARG_SHARDS)
+        set(ARG_SHARDS 1)
+    endif()
     get_filename_component(name ${folder} NAME)
     file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*.cpp)
     if(LOCKSTEP_TESTS AND sources)
-        _lockstep_test_program(${name}_test "${sources}" "${libs}" FALSE)
+        _lockstep_test_program(${name}_test "${sources}" "${libs}" ${ARG_SHARDS})
         foreach(program lockstep lockstep-sandbox)
             if(TARGET ${program})
                 add_dependencies(${name}_test ${program})
@@ -45,16 +51,20 @@ function(lockstep_tests folder libs)
     endif()
 endfunction()
 
-function(_lockstep_test_program name sources libs one_test)
+function(_lockstep_test_program name sources libs shards)
     add_executable(${name} ${sources})
     target_link_libraries(${name} PRIVATE ${libs} GTest::gtest_main GTest::gmock rapidcheck)
     target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR})
     target_compile_definitions(${name} PRIVATE LOCKSTEP_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
                                LOCKSTEP_BINARY_DIR="${CMAKE_BINARY_DIR}/bin")
-    if(one_test)
-        add_test(NAME ${name} COMMAND ${name})
-        set_tests_properties(${name} PROPERTIES TIMEOUT 600)
-    else()
-        gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 300)
-    endif()
+    math(EXPR last "${shards} - 1")
+    foreach(shard RANGE ${last})
+        set(test ${name})
+        if(shards GREATER 1)
+            set(test ${name}_${shard})
+        endif()
+        add_test(NAME ${test} COMMAND ${name} --gtest_output=xml:${CMAKE_BINARY_DIR}/gtest/${test}.xml)
+        set_tests_properties(${test} PROPERTIES TIMEOUT 900 COST ${shards}
+                             ENVIRONMENT "GTEST_TOTAL_SHARDS=${shards};GTEST_SHARD_INDEX=${shard};GTEST_BRIEF=1")
+    endforeach()
 endfunction()

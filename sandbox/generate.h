@@ -81,6 +81,7 @@ struct Column {
     /// Writes at most kTextMax bytes and returns their end; `at` itself for null.
     char* (*text)(const Facts&, char* at) = nullptr;
     const std::string_view* choices = nullptr;
+    std::string_view choice(std::int64_t index) const { return choices[static_cast<std::size_t>(index)]; }
 };
 constexpr std::size_t kTextMax = 1024;
 

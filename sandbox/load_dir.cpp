@@ -278,12 +278,12 @@ std::int64_t LoadReport::inserted_rows() const {
 }
 
 std::string to_string(const LoadReport& report, std::size_t refused_max) {
+    const auto rows = [](std::int64_t count) { return with_thousands(count) + (count == 1 ? " row" : " rows"); };
     std::string text;
-    for (const auto& [object, rows] : report.inserted)
-        text += with_thousands(rows) + " rows of " + object + " inserted\n";
+    for (const auto& [object, count] : report.inserted)
+        text += rows(count).append(" of ").append(object) + " inserted\n";
     for (const auto& note : report.notes) text += note + "\n";
-    if (!report.refused.empty())
-        text += with_thousands(static_cast<std::int64_t>(report.refused.size())) + " rows refused:\n";
+    if (!report.refused.empty()) text += rows(static_cast<std::int64_t>(report.refused.size())) + " refused:\n";
     for (std::size_t i = 0; i < std::min(refused_max, report.refused.size()); ++i)
         text += "  " + report.refused[i].place + ": " + report.refused[i].reason + "\n";
     return text;

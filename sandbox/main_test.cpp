@@ -24,6 +24,7 @@ public:
         EXPECT_EQ(pipe(out), 0);
         arguments.insert(arguments.begin(), LOCKSTEP_BINARY_DIR "/lockstep-sandbox");
         std::vector<char*> argv;
+        argv.reserve(arguments.size() + 1);
         for (auto& argument : arguments) argv.push_back(argument.data());
         argv.push_back(nullptr);
         pid_ = fork();

@@ -189,7 +189,7 @@ private:
 /// Cost: about 40 ns a field. Lives no longer than the org; use it under the read lock, by one thread or many.
 class Projection {
 public:
-    Projection(const Org& org, int object, std::vector<int> fields);
+    Projection(const Org& org, int object, const std::vector<int>& fields);
     ~Projection();
     Projection(Projection&&) noexcept;
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <cstdio>
 #include <deque>
@@ -22,6 +23,17 @@
 namespace lockstep::sandbox {
 
 constexpr std::int64_t kDaySeconds = 86400;
+/// Keys of an address in JSON, and how the names of the fields end that it is made of.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 8> kAddressParts = {{
+    {"city", "City"},
+    {"country", "Country"},
+    {"geocodeAccuracy", "GeocodeAccuracy"},
+    {"latitude", "Latitude"},
+    {"longitude", "Longitude"},
+    {"postalCode", "PostalCode"},
+    {"state", "State"},
+    {"street", "Street"},
+}};
 constexpr std::int64_t kBinSeconds = 15 * kDaySeconds;  ///< recycle bin and delete log (salesforce-api 17)
 
 /// One state of a stored row. Of a generated row it holds the fields that somebody wrote; the others are computed
@@ -134,6 +146,9 @@ struct Org::Impl {
     std::int64_t now() const { return clock->now().seconds + offset; }
     Table& table(int object) { return *tables[static_cast<std::size_t>(object)]; }
     const Table& table(int object) const { return *tables[static_cast<std::size_t>(object)]; }
+    /// The facts of a generated row; until this thread asks for another one. Callers read several fields of a row, one
+    /// after the other, so the last one is kept.
+    const Generator::Place& generated_row(int object, std::int64_t row) const;
     const Version* seen(const Table& table, std::int64_t row, bool& invisible) const;
     const Version* version(const Table& table, std::int64_t row, Sight sight) const;
     bool is_live(int object, std::int64_t row, Sight sight) const;

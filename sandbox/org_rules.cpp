@@ -212,7 +212,7 @@ Cell account_of_activity(const Draft& draft) {
         if (!target) continue;
         const int object = packed_object(*target);
         if (draft.org.schema.at(object).name == "Account") return draft.get(field);
-        const Cell account = cell_of(draft.org, object, packed_row(*target), "AccountId");
+        Cell account = cell_of(draft.org, object, packed_row(*target), "AccountId");
         if (!is_null(account)) return account;
     }
     return {};

@@ -53,7 +53,8 @@ const Field& field_at(const Draft& draft, int field) {
 
 /// Sight is the connected user's: the org's own people write what is hidden from it.
 bool is_hidden(const Draft& draft, int field) {
-    return draft.actor == draft.org.integration_user_id && draft.org.table(draft.object).hidden[static_cast<std::size_t>(field)];
+    return draft.actor == draft.org.integration_user_id &&
+           draft.org.table(draft.object).hidden[static_cast<std::size_t>(field)];
 }
 
 void check_columns(Draft& draft, const Values& given) {
@@ -479,7 +480,7 @@ void set_fields(Org::Impl& org, int object, int64_t row, const std::vector<std::
                 std::string_view actor) {
     const Object& described = org.schema.at(object);
     Version version = org.copy_latest(object, row);
-    const auto set = [&](std::string_view name, Cell cell) {
+    const auto set = [&](std::string_view name, const Cell& cell) {
         const int field = described.find(name);
         if (field >= 0) version.cells.set(field, cell);
     };
@@ -568,7 +569,7 @@ WriteResult Org::undelete(int object, std::string_view id, std::string_view acto
             version.deleted_at = version.batch = 0;
             version.stamp = impl_->now();
             const Object& described = impl_->schema.at(at_object);
-            const auto set = [&](const char* name, Cell cell) {
+            const auto set = [&](const char* name, const Cell& cell) {
                 const int field = described.find(name);
                 if (field >= 0) version.cells.set(field, cell);
             };

@@ -9,6 +9,7 @@
 #include <map>
 #include <regex>
 #include <set>
+#include <thread>
 
 #include "base/sfid.h"
 #include "base/text.h"
@@ -28,26 +29,27 @@ std::string replaced(std::string text, std::string_view what, std::string_view b
 class Ids {
 public:
     std::string hide(const std::string& text) {
-        static const std::regex id_like("[0-9A-Za-z]{18}");
         static const std::regex token_like("00D[0-9A-Za-z]{12}![0-9A-Za-z._]+");
-        std::string out, rest = std::regex_replace(text, token_like, "<token>");
-        for (std::smatch match; std::regex_search(rest, match, id_like);) {
-            const std::string id = match.str();
-            const bool is_id = normalize_id(id) == id;
-            out += match.prefix().str();
-            if (is_id) {
-                const auto [at, is_new] = names_.try_emplace(id, "<" + std::to_string(names_.size() + 1) + ">");
-                if (is_new) ids_[at->second] = id;
-                out += at->second;
-                rest = match.suffix().str();
-            } else {
-                out += id.front();
-                rest = id.substr(1) + match.suffix().str();
+        const std::string shown = std::regex_replace(text, token_like, "<token>");
+        constexpr std::size_t id_size = 18;
+        std::string out;
+        for (std::size_t at = 0; at < shown.size();) {
+            const std::string id = shown.substr(at, id_size);
+            if (id.size() < id_size || normalize_id(id) != id) {
+                out += shown[at++];
+                continue;
             }
+            const auto [known, is_new] = names_.try_emplace(id, "<" + std::to_string(names_.size() + 1) + ">");
+            if (is_new) ids_[known->second] = id;
+            out += known->second;
+            at += id_size;
         }
-        out += rest;
         // Some texts carry the first 15 characters only.
-        for (const auto& [id, name] : names_) out = replaced(std::move(out), id.substr(0, 15), name + "15");
+        for (const auto& [id, name] : names_) {
+            std::string short_name = name;
+            short_name += "15";
+            out = replaced(std::move(out), id.substr(0, 15), short_name);
+        }
         return out;
     }
     std::string reveal(std::string text) const {
@@ -369,6 +371,41 @@ TEST(Replication, covers_only_what_can_not_change_any_more) {
     ASSERT_EQ(seen["ids"].as_array().size(), 1U);
     EXPECT_EQ(seen["ids"].as_array()[0], json::value(id));
     EXPECT_EQ(box.get("~/sobjects/Lead/" + id).status, 200);
+}
+
+TEST(Service, answers_many_threads_at_once) {
+    Box box;
+    const auto count = [&](const std::string& what) {
+        return Box::object(box.get("~/query?q=" + Box::encoded("SELECT COUNT() FROM " + what)))["totalSize"].as_int64();
+    };
+    const auto job = Box::object(box.send(
+        "POST", "~/jobs/query", R"({"operation":"query","query":"SELECT Id, Name, Account.Name FROM Contact"})"));
+    const std::string results = "~/jobs/query/" + std::string(job.at("id").as_string()) + "/results";
+    constexpr int rounds = 20;
+    const auto work = [&](int thread) {
+        for (int i = 0; i < rounds; ++i) {
+            const std::string name = "T" + std::to_string(thread) + "-" + std::to_string(i);
+            const auto made = box.send("POST", "~/sobjects/Account", R"({"Name":")" + name + "\"}");
+            EXPECT_EQ(made.status, 201) << made.body;
+            auto page = box.get(results);
+            EXPECT_EQ(page.status, 200);
+            Box::text(page);
+            EXPECT_EQ(box.get("~/sobjects/Contact/describe").status, 200);
+            EXPECT_EQ(box.get("~/sobjects/Account/" + std::string(Box::object(made).at("id").as_string())).status, 200);
+            EXPECT_EQ(count("Account WHERE Name = '" + name + "'"), 1);
+            EXPECT_EQ(box.get("~/query?q=" + Box::encoded("SELECT Id FROM Contact WHERE Account.Name != 'x' AND "
+                                                          "SystemModstamp > 2026-11-01T00:00:00Z"))
+                          .status,
+                      200);
+            EXPECT_EQ(box.send("POST", "/sandbox/alive", R"({"changes":2})").status, 200);
+        }
+    };
+    {
+        std::vector<std::jthread> threads;
+        threads.reserve(4);
+        for (int i = 0; i < 4; ++i) threads.emplace_back(work, i);
+    }
+    EXPECT_EQ(count("Account WHERE Name LIKE 'T_-%'"), 4 * rounds);
 }
 
 TEST(Service, keeps_its_own_people_busy_when_told_to) {

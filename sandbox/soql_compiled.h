@@ -143,6 +143,7 @@ struct CompiledQuery {
     soql::Statement statement;
     int object = -1;
     bool all_rows = false;
+    int archived_field = -1;  ///< Task and Event: rows where it is true show in queryAll only
     bool keep_lost = false;
     ResultSet::Kind kind = ResultSet::Kind::Rows;
     std::optional<soql::Predicate> where;

@@ -46,13 +46,16 @@ private:
                 std::unique_lock lock(shared_.mutex);
                 if (!shared_.changed.wait(lock, stop, [this] { return !shared_.made; })) return;
             }
-            std::optional<T> value;
+            // Returned from both paths, for g++ 12 at -O1 drops the blank value that a throwing assignment leaves.
             std::exception_ptr error;
-            try {
-                value = make_(stop);
-            } catch (...) {
-                error = std::current_exception();
-            }
+            std::optional<T> value = [&]() -> std::optional<T> {
+                try {
+                    return make_(stop);
+                } catch (...) {
+                    error = std::current_exception();
+                    return std::nullopt;
+                }
+            }();
             const std::lock_guard lock(shared_.mutex);
             shared_.made = std::move(value);
             shared_.error = error;

@@ -55,7 +55,11 @@ Result<std::string> gunzip(std::string_view bytes, std::size_t bytes_max) {
         const libdeflate_result result = libdeflate_gzip_decompress_ex(
             decompressor.get(), bytes.data(), bytes.size(), out.data() + filled, out.size() - filled, &taken, &made);
         if (result == LIBDEFLATE_INSUFFICIENT_SPACE) {
-            if (out.size() >= bytes_max) return bad_body("a gzip body is larger than " + to_bytes(bytes_max));
+            if (out.size() >= bytes_max) {
+                Error error = bad_body("a gzip body is larger than " + to_bytes(bytes_max));
+                error.code = "BODY_TOO_LARGE";
+                return error;
+            }
             out.resize(out.size() < bytes_max / 2 ? std::max(out.size() * 2, std::min<std::size_t>(4096, bytes_max))
                                                   : bytes_max);
             continue;  // the member is inflated again from its start

@@ -8,6 +8,8 @@
 #include <cmath>
 #include <limits>
 
+#include "base/text.h"
+
 namespace lockstep {
 
 namespace {
@@ -105,6 +107,10 @@ void append_pretty(std::string& out, const json::value& value, const std::string
             before = ",";
         }
         out += line_start + "]";
+    } else if (const double* number = value.if_double(); number != nullptr && std::isfinite(*number)) {
+        // Boost writes 7.5E3; a fraction keeps a double one for whoever reads it back.
+        const std::string text = to_text(*number);
+        out += text.find_first_of(".e") == std::string::npos ? text + ".0" : text;
     } else {
         out += json::serialize(value);
     }

@@ -21,7 +21,8 @@ public:
         if (response.body.size() > limits.body_bytes_max) {
             return Error{.kind = Kind::BadReply,
                          .what = "The answer is larger than the " + to_bytes(limits.body_bytes_max) + " allowed",
-                         .hint = "ask for less at once"};
+                         .hint = "ask for less at once",
+                         .code = "BODY_TOO_LARGE"};
         }
         return response;
     }

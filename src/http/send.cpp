@@ -279,7 +279,8 @@ public:
             if (!body.ok()) {
                 return Error{.kind = Kind::BadReply,
                              .what = "The answer of " + from_ + " can not be read: " + body.error().what,
-                             .hint = "try again"};
+                             .hint = "try again",
+                             .code = body.error().code};
             }
             response_.body = std::move(body).value();
         }
@@ -332,9 +333,11 @@ private:
     }
 
     bool too_large() {
-        return fail(Kind::BadReply,
-                    "The answer of " + from_ + " is larger than the " + to_bytes(limits_.body_bytes_max) + " allowed",
-                    "ask for less at once");
+        fail(Kind::BadReply,
+             "The answer of " + from_ + " is larger than the " + to_bytes(limits_.body_bytes_max) + " allowed",
+             "ask for less at once");
+        error_->code = "BODY_TOO_LARGE";
+        return false;
     }
 
     bool fail(Kind kind, std::string what, std::string hint) {

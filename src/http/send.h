@@ -48,7 +48,7 @@ public:
     /// Expect are ours to say and may not be among the headers.
     ///
     /// Errors: Unavailable – no connection, timeout, name or TLS trouble (the sentence says which);
-    ///         BadReply – cut or undecodable body, or larger than allowed;
+    ///         BadReply – cut or undecodable body, or one larger than allowed (code BODY_TOO_LARGE);
     ///         Invalid – not a URL we may use (plain http to another machine), or a header that is none.
     /// An answer of any status, 500 included, is a value.
     virtual Result<Response> send(const Request& request, const Limits& limits = {}) = 0;

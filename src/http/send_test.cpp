@@ -442,11 +442,13 @@ TEST_F(Send, a_body_larger_than_allowed_is_refused_by_length_and_by_chunks) {
     const Limits limits{.body_bytes_max = 1000};
     Server by_length = answering({.body = lines(1001)});
     expect_error({.target = by_length.url()}, Kind::BadReply, "larger than", limits);
+    EXPECT_EQ(sender->send({.target = by_length.url()}, limits).error().code, "BODY_TOO_LARGE");
     Server by_chunks = answering({.pieces = [](std::string& piece) {
         piece = lines(600);
         return true;
     }});
     expect_error({.target = by_chunks.url()}, Kind::BadReply, "larger than", limits);
+    EXPECT_EQ(sender->send({.target = by_chunks.url()}, limits).error().code, "BODY_TOO_LARGE");
     Server fits = answering({.body = lines(1000)});
     EXPECT_TRUE(sender->send({.target = fits.url()}, limits).ok());
 }
@@ -457,6 +459,7 @@ TEST_F(Send, a_bomb_is_refused_before_it_goes_off) {
     const Limits limits{.body_bytes_max = 1u << 20};
     ASSERT_LT(bomb.size(), limits.body_bytes_max);
     expect_error({.target = server.url()}, Kind::BadReply, "larger than", limits);
+    EXPECT_EQ(sender->send({.target = server.url()}, limits).error().code, "BODY_TOO_LARGE");
     std::size_t seen = 0;
     const auto response = sender->stream(
         {.target = server.url()}, [&](std::string_view piece) { return seen += piece.size(), true; }, limits);

@@ -20,7 +20,7 @@ std::string_view Batch::keep(std::string_view text) {
     if (block_used_ + text.size() > block_size_) {
         block_size_ = std::max(kBlockBytes, text.size());
         block_used_ = 0;
-        blocks_.push_back(std::make_unique<char[]>(block_size_));
+        blocks_.push_back(std::make_unique_for_overwrite<char[]>(block_size_));
     }
     char* const place = blocks_.back().get() + block_used_;
     std::memcpy(place, text.data(), text.size());

@@ -241,7 +241,7 @@ Result<Token> Session::log_in() {
 
 /// Call with login_.mutex held.
 Result<Token> Session::renew() {
-    const Result<Token> token = ask_for_token();
+    Result<Token> token = ask_for_token();
     // Durable before its first use: a process killed in between must not lose the only valid token.
     if (token.ok()) tokens_.save(*token);
     if (!token.ok() && token.error().kind == Kind::Denied) tokens_.forget();

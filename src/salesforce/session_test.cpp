@@ -244,10 +244,11 @@ TEST(Session, gives_up_on_trouble_that_stays_and_says_what_it_is) {
 TEST(Session, tries_a_broken_connection_again_and_a_wrong_address_not) {
     struct Broken : http::Sender {
         Kind kind = Kind::Unavailable;
+        std::string code;
         int sent = 0;
         Result<http::Response> send(const http::Request&, const http::Limits&) override {
             ++sent;
-            return Error{.kind = kind, .what = "no"};
+            return Error{.kind = kind, .what = "no", .code = code};
         }
         Result<http::Response> stream(const http::Request& r, const http::BodySink&, const http::Limits& l) override {
             return send(r, l);
@@ -261,9 +262,12 @@ TEST(Session, tries_a_broken_connection_again_and_a_wrong_address_not) {
     sender.kind = Kind::BadReply;  // a body that was cut
     EXPECT_EQ(session.get("/limits").error().kind, Kind::BadReply);
     EXPECT_EQ(sender.sent, 10);
+    sender.code = "BODY_TOO_LARGE";  // it would be no smaller the next time
+    EXPECT_EQ(session.get("/limits").error().kind, Kind::BadReply);
+    EXPECT_EQ(sender.sent, 11);
     sender.kind = Kind::Invalid;
     EXPECT_EQ(session.get("/limits").error().kind, Kind::Invalid);
-    EXPECT_EQ(sender.sent, 11);
+    EXPECT_EQ(sender.sent, 12);
 }
 
 TEST(Session, waits_as_long_as_it_is_asked_to) {

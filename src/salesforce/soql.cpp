@@ -20,7 +20,7 @@ std::string fields_of(const Query& query) {
 
 /// Rows strictly on one side of a key, or on it: sign ">" with tie ">", or "<" with tie "<=".
 std::string beside(const Selection& selection, const Key& key, std::string_view sign, std::string_view tie) {
-    const std::string id = "Id" + std::string(tie) + soql_quoted(key.id);
+    std::string id = "Id" + std::string(tie) + soql_quoted(key.id);
     if (selection.stamp.empty()) return id;
     const std::string stamp = soql_datetime(key.stamp);
     return "((" + selection.stamp + "=" + stamp + " AND " + id + ") OR " + selection.stamp + std::string(sign) + stamp +

@@ -269,8 +269,11 @@ Error usage_error(const CLI::ParseError& problem, const CLI::App& app, const std
 std::string as_typed(const std::string& program, const Call& call) {
     std::string typed = program;
     if (!call.place.data.empty()) typed += " --data " + call.place.data.string();
-    if (!call.place.database.empty() && call.place.database.find("://") == std::string::npos) {
-        typed += " --database " + call.place.database;
+    const std::string& database = call.place.database;
+    const std::size_t host = database.find('@');
+    const bool has_password = host != std::string::npos && database.substr(0, host).rfind(':') > database.find("://");
+    if (!database.empty() && !has_password) {
+        typed += " --database " + database;
     }
     if (!call.place.key_file.empty()) typed += " --key-file " + call.place.key_file.string();
     return typed;

@@ -127,7 +127,7 @@ std::string brought(const sync::CycleReport& report) {
     }
     if (!names.empty()) parts.push_back(join(names, ", ") + " built");
     if (report.activities > 0) parts.push_back(counted(report.activities, "activity"));
-    return parts.empty() ? "nothing new" : join(parts, ", ");
+    return parts.empty() ? "nothing new" : join(parts, "; ");
 }
 
 void print_summary(Output& out, const sync::CycleReport& report) {

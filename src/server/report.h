@@ -10,7 +10,7 @@
 
 namespace lockstep::server {
 
-/// What a cycle brought, as half a sentence: "3 leads, 5 opportunities changed, 2 roles added, 7 activities".
+/// What a cycle brought, as half a sentence: "3 leads, 5 opportunities changed; 2 roles added; 7 activities".
 std::string brought(const sync::CycleReport& report);
 /// Objects with their counts, failures below.
 void print_summary(Output& out, const sync::CycleReport& report);

@@ -24,7 +24,7 @@ TEST(Brought, a_cycle_is_told_in_the_words_of_people) {
     report.steps[0].updated = 3;
     report.steps[1].updated = 5;
     report.steps[2].created = 2;
-    EXPECT_EQ(brought(report), "3 leads, 5 opportunities changed, 2 roles added, 7 activities");
+    EXPECT_EQ(brought(report), "3 leads, 5 opportunities changed; 2 roles added; 7 activities");
 }
 
 TEST(Brought, one_of_a_kind_is_told_in_the_singular) {
@@ -32,7 +32,7 @@ TEST(Brought, one_of_a_kind_is_told_in_the_singular) {
     report.steps = {step("Opportunity", "pull updates"), step("Contact", "pull deletes")};
     report.steps[0].updated = 1;
     report.steps[1].deleted = 1;
-    EXPECT_EQ(brought(report), "1 opportunity changed, 1 contact deleted, 1 activity");
+    EXPECT_EQ(brought(report), "1 opportunity changed; 1 contact deleted; 1 activity");
 }
 
 TEST(Brought, people_built_by_a_first_load_are_not_counted_as_records) {
@@ -47,7 +47,7 @@ TEST(Brought, people_built_by_a_first_load_are_not_counted_as_records) {
     report.steps[4].created = 100;
     report.steps[5].created = 4;
     EXPECT_EQ(brought(report),
-              "10 accounts, 2,000 leads loaded, 10 companies, 2,000 people, 4 links built, 4 activities");
+              "10 accounts, 2,000 leads loaded; 10 companies, 2,000 people, 4 links built; 4 activities");
 }
 
 TEST(Brought, a_quiet_cycle_says_so) {

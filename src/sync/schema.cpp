@@ -20,9 +20,13 @@ namespace {
 
 /// One database is one org: what was loaded from another is never mixed with this one's (reliability F41).
 Result<void> check_org(Work& work) {
-    const salesforce::Org org = TRY(work.connector.org());
     std::optional<std::string> pinned;
     work.db.read([&](store::Connection& db) { pinned = store::setting(db, "organization.id"); });
+    // Every login tells its organization, so that a known one costs no call; its facts are read again once a process.
+    const bool known = pinned && work.connector.session().identity_url().find("/" + *pinned + "/") != std::string::npos;
+    if (known && work.org_is_read) return {};
+    const salesforce::Org org = TRY(work.connector.org());
+    work.org_is_read = true;
     if (pinned && *pinned != org.organization_id) {
         return Error{.kind = Kind::Conflict,
                      .what = "This database belongs to the organization " + *pinned + ", but the login leads to " +
