@@ -28,6 +28,7 @@ enum class Trait : unsigned {
     Replication = 512,   ///< updated, deleted
     Collections = 1024,  ///< answers with one result for each of many records
     Record = 2048,       ///< answers with values of records in JSON
+    Soap = 4096,         ///< needs a session in its envelope and counts against the quota
 };
 constexpr Trait operator|(Trait a, Trait b) {
     return Trait(unsigned(a) | unsigned(b));

@@ -138,6 +138,7 @@ struct Org::Impl {
     std::map<std::string, std::vector<int>, std::less<>> objects_by_prefix;
     std::string organization_id, integration_user_id;
     std::int64_t last_batch = 0;
+    bool anything_deleted = false;  ///< since generation, in any object: else no lookup reads as null
     std::int64_t log_purged_before = 0;
     mutable std::shared_mutex mutex;
     mutable std::mutex lazy_mutex;  ///< guards every Table::lazy

@@ -183,6 +183,7 @@ public:
         if (const auto* org = table.node("org")) TRY(read_org(*org));
         if (const auto* counts = table.node("counts")) TRY(read_counts(*counts));
         if (const auto* settings = table.node("settings")) TRY(read_settings(*settings));
+        out_.settings_json_ = json::serialize(settings_);
         for (const auto* object : TRY(tables(table, "objects"))) TRY(read_object(*object));
         for (const auto* field : TRY(tables(table, "fields"))) {
             const auto added = TRY(read_field(*field, true));
@@ -287,9 +288,10 @@ private:
     Result<void> read_org(const Node& node) {
         Table table(*this, node, "[org]");
         out_.name_ = TRY(table.text("name"));
-        out_.currency_ = TRY(table.text("currency"));
-        if (out_.currency_ && out_.currency_->size() != 3)
-            return wrong(node.line, "[org]: '" + *out_.currency_ + "' is no currency", "write its ISO code: \"EUR\"");
+        const auto currency = TRY(table.text("currency"));
+        if (currency && !is_currency_code(*currency))
+            return wrong(node.line, "[org]: '" + *currency + "' is no currency", "write its ISO code: \"EUR\"");
+        if (currency) settings_["currency"] = *currency;
         out_.people_ = TRY(table.whole("people", 0));
         const auto seed = TRY(table.whole("seed", 0));
         if (seed) out_.seed_ = static_cast<std::uint64_t>(*seed);
@@ -312,10 +314,11 @@ private:
     }
 
     Result<void> read_settings(const Node& node) {
-        out_.settings_json_ = json::serialize(json_of(node));
+        const json::value given = json_of(node);
         out_.settings_line_ = node.line;
-        const auto tried = SettingsBox(Settings{}).change(out_.settings_json_);
+        const auto tried = SettingsBox(Settings{}).change(json::serialize(given));
         if (!tried.ok()) return wrong(node.line, "[settings]: " + tried.error().what, tried.error().hint);
+        for (const auto& [name, value] : given.as_object()) settings_[name] = value;
         return {};
     }
 
@@ -494,6 +497,7 @@ private:
     }
 
     OrgFile& out_;
+    json::object settings_;  ///< of [org] and [settings]; the latter wins
 };
 
 Error OrgFile::wrong(int line, const std::string& what, std::string hint) const {

@@ -56,10 +56,9 @@ public:
 
     /// Puts counts, people and seed where the org's constructor looks for them.
     void adjust(OrgOptions& options) const;
-    /// A JSON object for SettingsBox::change; "{}" when the file has none.
+    /// A JSON object for SettingsBox::change, the org's currency among it; "{}" when the file has none.
     const std::string& settings_json() const { return settings_json_; }
     int settings_line() const { return settings_line_; }
-    const std::optional<std::string>& currency() const { return currency_; }
 
     /// Adds objects, fields and rows, hides what is to be hidden, names the organization. Not for an org that was
     /// restored from a state file: it holds all of this already.
@@ -99,7 +98,7 @@ private:
     std::optional<std::int64_t> people_;
     std::optional<std::uint64_t> seed_;
     std::map<std::string, std::int64_t> counts_;
-    std::optional<std::string> name_, currency_;
+    std::optional<std::string> name_;
     std::string settings_json_ = "{}";
     int settings_line_ = 0;
     std::vector<ObjectToAdd> objects_;

@@ -116,7 +116,7 @@ TEST(OrgFile, declares_objects_fields_rows_and_settings) {
     EXPECT_EQ(options.people, 40);
     EXPECT_EQ(options.seed, 5U);
     EXPECT_EQ(options.counts.at("Opportunity"), 7);
-    EXPECT_EQ(read->currency(), "EUR");
+    EXPECT_NE(read->settings_json().find("\"currency\":\"EUR\""), std::string::npos);
     EXPECT_NE(read->settings_json().find("\"quota\":15000"), std::string::npos);
     Org org(options);
     const auto report = read->apply(org);
@@ -165,6 +165,7 @@ TEST(OrgFile, errors_name_the_line_and_what_to_do) {
     const Case cases[] = {
         {".toml", "[org]\nnam = \"x\"\n", ":2: [org] has no key 'nam'"},
         {".toml", "[org]\npeople = \"many\"\n", ":2: [org]: 'people' must be a whole number"},
+        {".toml", "[org]\ncurrency = \"eur\"\n", ":1: [org]: 'eur' is no currency"},
         {".toml", "[orgs]\n", ":1: the file has no key 'orgs'"},
         {".toml", "a = [\n", ":"},
         {".toml", "\n[settings]\nquoat = 5\n", ":2: [settings]: The setting \"quoat\" does not exist"},

@@ -232,6 +232,7 @@ void Org::Impl::open_journal() {
         }
         good = end + 1;
     }
+    note_record_types();
     if (good > 0) std::filesystem::resize_file(file, good);
     journal = std::fopen(file.c_str(), good > 0 ? "ab" : "wb");
     if (journal == nullptr) {

@@ -11,6 +11,12 @@ using std::int64_t;
 
 namespace {
 
+/// Whether the field is as generated: nobody wrote the row, and no deletion can have emptied it.
+bool is_computed(const Org::Impl& org, const Table& place, const FieldPlan& plan, int64_t row) {
+    return row < place.generated && plan.column != nullptr && !(plan.weak && org.anything_deleted) &&
+           place.latest(row) == nullptr;
+}
+
 char* put(char* at, std::string_view text) {
     return std::copy(text.begin(), text.end(), at);
 }
@@ -84,7 +90,7 @@ void append_generated_json(const Org::Impl& org, const Column& column, const Fac
 void Org::append_csv(int object, int64_t row, int field, std::string& out) const {
     const Table& place = impl_->table(object);
     const FieldPlan& plan = place.plans[static_cast<std::size_t>(field)];
-    const bool computed = row < place.generated && plan.column != nullptr && !plan.weak && place.latest(row) == nullptr;
+    const bool computed = is_computed(*impl_, place, plan, row);
     if (!computed) {
         append_csv_cell(out, plan.type, value(object, row, field));
         return;
@@ -101,7 +107,7 @@ void Org::append_csv(int object, int64_t row, int field, std::string& out) const
 void Org::append_json(int object, int64_t row, int field, std::string& out) const {
     const Table& place = impl_->table(object);
     const FieldPlan& plan = place.plans[static_cast<std::size_t>(field)];
-    const bool computed = row < place.generated && plan.column != nullptr && !plan.weak && place.latest(row) == nullptr;
+    const bool computed = is_computed(*impl_, place, plan, row);
     if (!computed) {
         append_json_cell(out, plan.type, value(object, row, field));
         return;
@@ -198,7 +204,7 @@ void Projection::append_json(int64_t row, std::string& out) const {
     for (const Plan::Part& part : plan.parts) {
         if (&part != plan.parts.data()) out += ',';
         out += part.json_key;
-        if (computed && part.plan->column != nullptr && !part.plan->weak) {
+        if (computed && is_computed(plan.impl, plan.table, *part.plan, row)) {
             append_generated_json(plan.impl, *part.plan->column, place.facts(), row, *plan.table.ids, out);
         } else {
             append_json_cell(out, part.plan->type, plan.org.value(plan.object, row, part.field));

@@ -146,7 +146,7 @@ Cell Org::Impl::read_raw(int object, int64_t row, int field, Sight sight) const 
 }
 
 bool Org::Impl::weak_target_dead(const FieldPlan& plan, const Cell& reference, Sight sight) const {
-    if (!plan.weak) return false;
+    if (!plan.weak || !anything_deleted) return false;
     const auto* id = std::get_if<std::string>(&reference);
     const std::optional<int64_t> target = id != nullptr ? resolve(*id) : std::nullopt;
     if (!target || !table(packed_object(*target)).any_deleted) return false;

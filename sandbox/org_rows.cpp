@@ -257,7 +257,7 @@ void Org::Impl::index(int object, int64_t row, const Version& version, const Ver
         });
     }
     if (version.life != Life::Live && (old == nullptr || old->deleted_at != version.deleted_at)) {
-        place.any_deleted = true;
+        place.any_deleted = anything_deleted = true;
         const std::pair<int64_t, int64_t> entry{version.deleted_at, row};
         place.deletions.insert(std::upper_bound(place.deletions.begin(), place.deletions.end(), entry), entry);
     }

@@ -252,6 +252,10 @@ void derive_event(Draft& draft) {
     draft.set("EndDate", int64_t{day_of({until}).days});
 }
 
+void derive_record_type(Draft& draft) {
+    if (draft.is_new()) draft.set("IsActive", true);
+}
+
 void show_record_types(Draft& draft) {
     draft.org.note_record_types();
 }
@@ -270,7 +274,7 @@ constexpr Rule kRules[] = {
     {"Contact", nullptr, derive_person, nullptr, nullptr},
     {"Campaign", nullptr, nullptr, add_member_statuses, nullptr},
     {"CampaignMember", check_member, derive_member, nullptr, nullptr},
-    {"RecordType", nullptr, nullptr, nullptr, show_record_types},
+    {"RecordType", nullptr, derive_record_type, nullptr, show_record_types},
     {"Task", check_activity, derive_task, nullptr, nullptr},
     {"Event", check_activity, derive_event, nullptr, nullptr},
 };

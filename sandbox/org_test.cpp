@@ -492,6 +492,21 @@ TEST_F(OrgTest, a_formula_follows_its_path_when_it_is_read) {
               "INVALID_FIELD_FOR_INSERT_UPDATE");
 }
 
+TEST_F(OrgTest, a_record_type_shows_in_the_describe_of_its_object) {
+    const auto types = [&] {
+        std::string names;
+        for (const RecordTypeInfo& info : org_->schema().at(object("Lead")).record_types)
+            names += info.developer_name + " ";
+        return names;
+    };
+    EXPECT_EQ(types(), "");
+    const std::string id =
+        insert("RecordType",
+               {{"Name", text("Event lead")}, {"DeveloperName", text("Event_Lead")}, {"SobjectType", text("Lead")}});
+    EXPECT_EQ(types(), "Event_Lead ");
+    EXPECT_EQ(org_->schema().at(object("Lead")).record_types[0].id, id);
+}
+
 // --- Deleting.
 
 TEST_F(OrgTest, a_deleted_account_takes_its_contacts_and_deals_along_and_brings_them_back) {
@@ -724,7 +739,6 @@ TEST_F(OrgTest, a_late_commit_is_stamped_at_once_and_seen_later) {
     org_->delay_visibility(leads, 30);
     update("Lead", old, {{"LastName", text("New")}});
     const std::string fresh = insert("Lead", lead("Fresh"));
-    const std::string doomed = old;
     clock_.advance_s(10);
     EXPECT_FALSE(org_->visible_yet(leads, row("Lead", fresh)));
     EXPECT_TRUE(org_->visible_yet(leads, row("Lead", old)));
@@ -741,11 +755,11 @@ TEST_F(OrgTest, a_late_commit_is_stamped_at_once_and_seen_later) {
     EXPECT_EQ(org_->live_rows(leads), 2);
     EXPECT_EQ(org_->rows_modified_since(leads, kStart.plus(50)).size(), 2U);
     remove("Lead", old);
-    EXPECT_EQ(life("Lead", doomed), Org::Life::Live);
+    EXPECT_EQ(life("Lead", old), Org::Life::Live);
     EXPECT_TRUE(deleted("Lead").empty());
     clock_.advance_s(30);
-    EXPECT_EQ(life("Lead", doomed), Org::Life::InBin);
-    EXPECT_EQ(deleted("Lead"), std::vector<std::string>{doomed});
+    EXPECT_EQ(life("Lead", old), Org::Life::InBin);
+    EXPECT_EQ(deleted("Lead"), std::vector<std::string>{old});
     org_->delay_visibility(leads, 0);
     EXPECT_TRUE(org_->visible_yet(leads, row("Lead", insert("Lead", lead()))));
 }
@@ -925,6 +939,12 @@ RC_GTEST_PROP(OrgProperty, an_index_finds_what_a_scan_finds_after_any_edits, ())
 }
 
 TEST_F(PopulatedOrgTest, a_projection_writes_what_the_values_say) {
+    // Fields of other rows are read in between.
+    Field formula = new_field("Owner_Name__c", Type::String);
+    formula.calculated = true;
+    formula.formula = "Account.Industry";
+    org_->add_field(object("Opportunity"), formula);
+    org_->add_field(object("Opportunity"), new_field("Late__c", Type::Currency));
     update("Opportunity", org_->id_of(object("Opportunity"), 5),
            {{"Name", text("Say \"hi\"\n")}, {"Amount", Cell{12.5}}});
     insert("Opportunity", deal());
@@ -932,7 +952,7 @@ TEST_F(PopulatedOrgTest, a_projection_writes_what_the_values_say) {
     for (const char* name : {"Account", "Contact", "Lead", "Opportunity", "OpportunityContactRole"}) {
         const int at = object(name);
         std::vector<int> fields;
-        for (std::size_t i = 0; i < org_->schema().at(at).fields.size(); ++i) fields.push_back(static_cast<int>(i));
+        for (std::size_t i = org_->schema().at(at).fields.size(); i > 0; --i) fields.push_back(static_cast<int>(i) - 1);
         const Projection projection(*org_, at, fields);
         for (int64_t r = 0; r < org_->rows(at); ++r) {
             std::string csv;
@@ -944,7 +964,7 @@ TEST_F(PopulatedOrgTest, a_projection_writes_what_the_values_say) {
             projection.append_json(r, json);
             for (const int f : fields) {
                 const Field& described = org_->schema().at(at).fields[static_cast<std::size_t>(f)];
-                if (f > 0) (expected_csv += ';', csv_by_field += ';', expected_json += ',');
+                if (f != fields.front()) (expected_csv += ';', csv_by_field += ';', expected_json += ',');
                 append_csv_cell(expected_csv, described.type, org_->value(at, r, f));
                 org_->append_csv(at, r, f, csv_by_field);
                 expected_json += "\"" + described.name + "\":";
@@ -1027,6 +1047,7 @@ TEST_F(StateTest, edits_settings_and_schema_survive_a_restart) {
     EXPECT_TRUE(org_->purge(object("Lead"), gone).ok());
     org_->set_visible(object("Contact"), field("Contact", "Phone"), false);
     org_->set_visible(object("Campaign"), -1, false);
+    insert("RecordType", {{"Name", text("Fair")}, {"DeveloperName", text("Fair")}, {"SobjectType", text("Lead")}});
     org_->move_clock(3600);
     Field renamed = org_->schema().at(object("Lead")).fields[static_cast<std::size_t>(at)];
     renamed.label = "The key";

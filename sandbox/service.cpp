@@ -17,6 +17,7 @@
 #include "sandbox/org_file.h"
 #include "sandbox/records.h"
 #include "sandbox/rest.h"
+#include "sandbox/soap.h"
 #include "sandbox/wire.h"
 
 namespace lockstep::sandbox {
@@ -98,6 +99,7 @@ struct Service::Impl {
           org(with_clock(std::move(options.org), outside)),
           settings(options.settings),
           oauth(org, settings, complete(std::move(options.credentials), org)),
+          soap(org, settings, oauth, quota),
           rest(org, settings),
           bulk(org, rest, settings, outside),
           composite(org, rest,
@@ -122,6 +124,7 @@ struct Service::Impl {
     Faults faults;
     CallLog calls;
     OAuth oauth;
+    Soap soap;
     Rest rest;
     Bulk bulk;
     Composite composite;
@@ -180,6 +183,8 @@ std::vector<Route> Service::Impl::make_routes() {
         {"GET", "/services/oauth2/userinfo", "userinfo", T::None, Nothing, of(oauth, &OAuth::userinfo), false},
         {"POST", "/services/oauth2/userinfo", "userinfo", T::None, Nothing, of(oauth, &OAuth::userinfo), false},
         {"GET", "/id/{}/{}", "identity", T::None, Nothing, of(oauth, &OAuth::identity), false},
+        {"POST", "/services/Soap/u/{}", "soap", T::Soap, Nothing, of(soap, &Soap::user_info), false},
+        {"POST", "/services/Soap/u/{}/{}", "soap", T::Soap, Nothing, of(soap, &Soap::user_info), false},
 
         {"GET", "/", "resources", read, Nothing, of(rest, &Rest::resources)},
         {"GET", "/limits", "limits", read, Nothing, [this](const Call& call) { return limits(call); }},
@@ -349,6 +354,10 @@ http::Answer Service::Impl::carry_out(const Route& route, Call& call, LoggedCall
         call.user = *user;
         if (!quota.take(now(), settings.get().quota))
             return error_answer(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.");
+        logged.counted = true;
+    }
+    if (any_of(route.traits, Trait::Soap)) {
+        if (auto refusal = soap.refusal(call)) return *refusal;
         logged.counted = true;
     }
     try {

@@ -1,5 +1,7 @@
 #include "sandbox/settings.h"
 
+#include <algorithm>
+
 #include "base/json.h"
 
 namespace lockstep::sandbox {
@@ -21,6 +23,10 @@ constexpr Number numbers[] = {
 };
 
 }  // namespace
+
+bool is_currency_code(std::string_view text) {
+    return text.size() == 3 && std::all_of(text.begin(), text.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
+}
 
 Settings SettingsBox::get() const {
     const std::scoped_lock lock(mutex_);
@@ -49,6 +55,8 @@ Result<void> SettingsBox::change(std::string_view json_text) {
             changed.bulk_shuffled = value == "shuffled";
         } else if (name == "bulk_gzip" && value.is_bool()) {
             changed.bulk_gzip = value.as_bool();
+        } else if (name == "currency" && value.is_string() && is_currency_code(value.as_string())) {
+            changed.currency = value.as_string();
         } else if (name == "api_versions" && value.is_array() && value.as_array().size() == 2 &&
                    value.at(0).is_int64() && value.at(1).is_int64() && 20 <= value.at(0).as_int64() &&
                    value.at(0).as_int64() <= value.at(1).as_int64() && value.at(1).as_int64() <= 99) {
@@ -69,6 +77,7 @@ std::string SettingsBox::to_json() const {
     for (const auto& number : numbers) shown[number.name] = settings.*number.member;
     shown["bulk_order"] = settings.bulk_shuffled ? "shuffled" : "plain";
     shown["bulk_gzip"] = settings.bulk_gzip;
+    shown["currency"] = settings.currency;
     shown["api_versions"] = json::array{settings.version_min, settings.version_max};
     return json::serialize(shown);
 }

@@ -22,7 +22,11 @@ struct Settings {
     std::int64_t alive_per_minute = 0;      ///< changes the org's own people make
     int version_min = 40;                   ///< API versions served
     int version_max = 64;
+    std::string currency = "USD";         ///< the org's one currency
 };
+
+/// Whether `text` has the form of an ISO 4217 code: three capitals.
+bool is_currency_code(std::string_view text);
 
 /// The settings and their lock.
 class SettingsBox {

@@ -177,6 +177,7 @@ std::vector<OpportunityTotal> totals_of(const std::vector<OpportunityInfo>& oppo
         total.expected_revenue += info.expected_revenue.value_or(0);
     }
     std::vector<OpportunityTotal> totals;
+    totals.reserve(by_code.size());
     for (auto& [code, total] : by_code) totals.push_back(std::move(total));
     return totals;
 }
@@ -359,7 +360,10 @@ Origins origins_of(store::Connection& db, const std::string& table, const std::s
     Origins origins;
     for (store::LoggedChange& logged : store::changes_of(db, table, id, 10'000)) {
         if (logged.change.kind == store::ChangeKind::Insert && !origins.arrival) origins.arrival = logged;
-        for (const store::Change::Field& field : logged.change.fields) origins.by_column.emplace(field.column, logged);
+        for (const store::Change::Field& field : logged.change.fields) {
+            // References stand in every row, changed or not.
+            if (!(field.before == field.after)) origins.by_column.emplace(field.column, logged);
+        }
     }
     if (!origins.arrival) {
         const auto position =

@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "salesforce/soap.h"
 
 namespace lockstep::salesforce {
 
@@ -34,6 +35,15 @@ Refusal refusal_in(std::string_view body) {
     if (!entry->is_object()) return {};
     return {text_at(entry->get_object(), "errorCode").value_or(""),
             text_at(entry->get_object(), "message").value_or("")};
+}
+
+Refusal fault_in(std::string_view body) {
+    const auto fault = parse_soap_fault(body);
+    if (!fault) return {};
+    // The words begin with the code once more.
+    std::string_view words = fault->words;
+    if (words.starts_with(fault->code + ": ")) words.remove_prefix(fault->code.size() + 2);
+    return {fault->code, std::string(words)};
 }
 
 /// How a refusal is passed on, by Salesforce's code.
@@ -165,7 +175,8 @@ Verdict judge(const Result<http::Response>& answer, std::string_view type_wanted
     }
     const int status = answer->status;
     if ((status >= 200 && status < 300) || status == 304) return judge_success(*answer, type_wanted);
-    const Refusal refusal = refusal_in(answer->body);
+    const bool soap = type_wanted == "text/xml";
+    const Refusal refusal = soap ? fault_in(answer->body) : refusal_in(answer->body);
     const std::int64_t asked_s = retry_after_s(*answer, now);
     // The sender follows no redirect, for it would carry the token along. A moved org names its new address at login.
     if (status >= 301 && status <= 308) {
@@ -175,9 +186,14 @@ Verdict judge(const Result<http::Response>& answer, std::string_view type_wanted
                           .hint = "the org's My Domain may have changed: connect again with the new address"}};
     }
     if (status == 401) return session_lost(*answer, refusal);
+    if (soap && refusal.code == "INVALID_SESSION_ID") return session_lost(*answer, refusal);
     if (status == 403 && answer->body.find("Bad_OAuth_Token") != std::string::npos)
         return session_lost(*answer, refusal);
     if (refusal.code == "REQUEST_LIMIT_EXCEEDED") return over_limit(refusal, asked_s);
+    // Every fault of SOAP has status 500: the code tells whether it passes.
+    const bool final_fault = soap && !refusal.code.empty() && refusal.code != "UNKNOWN_EXCEPTION" &&
+                             refusal.code != "SERVER_UNAVAILABLE";
+    if (final_fault) return {.next = Next::GiveUp, .error = refused(*answer, refusal)};
     if (status == 429 || status == 420 || status == 408 || status >= 500) return busy(*answer, refusal, asked_s);
     return {.next = Next::GiveUp, .error = refused(*answer, refusal)};
 }

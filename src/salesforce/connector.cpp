@@ -9,6 +9,7 @@
 #include "base/sfid.h"
 #include "base/text.h"
 #include "salesforce/fetch.h"
+#include "salesforce/soap.h"
 #include "salesforce/wire.h"
 
 namespace lockstep::salesforce {
@@ -130,6 +131,7 @@ Result<Org> Connector::org() {
     if (!users.empty()) org.username = users[0][0];
 
     // The object exists in orgs with several currencies only, and only there a currency is told by REST at all.
+    // An only currency is told by SOAP, which our user may not be allowed to use: we can do without it.
     const auto currencies = describe("CurrencyType");
     if (!currencies.ok() && currencies.error().kind != Kind::NotFound) return currencies.error();
     org.multi_currency = currencies.ok();
@@ -138,7 +140,14 @@ Result<Org> Connector::org() {
             .object = "CurrencyType", .fields = {text_field("IsoCode")}, .condition = "IsCorporate = true"};
         const auto codes = TRY(query_rows(session_, corporate));
         if (!codes.empty()) org.default_currency = codes[0][0];
+    } else {
+        const auto told = user_info(session_);
+        if (!told.ok() && told.error().kind == Kind::Cancelled) return told.error();
+        if (told.ok()) org.default_currency = told->default_currency;
+        if (!told.ok()) org.currency_trouble = told.error().what;
     }
+    if (org.default_currency.empty() && org.currency_trouble.empty())
+        org.currency_trouble = "Salesforce does not tell the org's currency";
     return org;
 }
 

@@ -19,7 +19,8 @@ namespace lockstep::salesforce {
 /// The org and the user we are.
 struct Org {
     std::string organization_id, name, instance;
-    std::string default_currency;  ///< "USD"
+    std::string default_currency;  ///< "USD"; empty: not known
+    std::string currency_trouble;  ///< why it is not known
     bool multi_currency = false;
     bool is_sandbox = false;
     std::string user_id, username;
@@ -100,7 +101,9 @@ public:
 
     /// Reads a selection over REST in pages of at most 2000 rows, by (SystemModstamp, Id) keys, so that an expired
     /// query locator costs one more call and no row. A select too long for a URL is read in column groups joined on Id
-    /// and SystemModstamp (rows whose stamp moved between the groups are read again).
+    /// and SystemModstamp (rows whose stamp moved between the groups are read again, and come last in their page). A
+    /// row saved while the query runs may come with a stamp behind the window; it comes once. The selection names Id
+    /// first, and has an empty `stamp` where the object has none: then it has no window and is read in order of Id.
     Result<void> read(const Selection& selection, const PageSink& sink);
     /// Reads a selection by Bulk 2.0. Goes on at `position` (the caller keeps it beside what it applied); a job that
     /// is gone, failed or expired is an error Rejected with code "BULK_JOB_LOST" after which the caller starts a new
@@ -127,7 +130,8 @@ public:
     /// The delete log between two server times. Errors: Rejected with code INVALID_REPLICATION_DATE – the log does not
     /// reach back that far: compare key sets instead.
     Result<Deleted> deleted(std::string_view object, Timestamp since, Timestamp until);
-    /// Whole records by id, in any order, missing ones absent; deleted ones included. One call per 200 or so ids.
+    /// Whole records by id, in any order, missing ones absent; deleted ones included. The window does not apply, the
+    /// condition does. One page, and one call for each column group, per 200 ids.
     Result<void> read_by_ids(const Selection& selection, const std::vector<std::string>& ids, const PageSink& sink);
 
 private:

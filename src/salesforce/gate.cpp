@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/text.h"
+#include "salesforce/soap.h"
 
 namespace lockstep::salesforce {
 
@@ -13,13 +14,15 @@ namespace {
 
 struct Allowed {
     std::string_view method;
-    /// {v} is a version, {id} an id, a closing {…} one segment or more, or none.
+    /// {v} is a version ("v60.0"), {n} one without its letter, {id} an id, a closing {…} one segment or more, or none.
     std::string_view shape;
+    bool (*fits_body)(std::string_view body) = nullptr;  ///< null: any
 };
 
 constexpr std::array kAllowed{
     Allowed{"POST", "/services/oauth2/token"},
     Allowed{"GET", "/services/oauth2/userinfo"},
+    Allowed{"POST", "/services/Soap/u/{n}", is_user_info_envelope},
     Allowed{"GET", "/services/data"},
     Allowed{"GET", "/services/data/{v}"},
     Allowed{"GET", "/services/data/{v}/limits/{…}"},
@@ -36,9 +39,13 @@ bool is_alphanumeric(char c) {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
+bool is_version_number(std::string_view text) {
+    return text.size() > 2 && text.ends_with(".0") &&
+           std::ranges::all_of(text.substr(0, text.size() - 2), [](char c) { return c >= '0' && c <= '9'; });
+}
+
 bool is_version(std::string_view text) {
-    return text.size() > 3 && text.starts_with('v') && text.ends_with(".0") &&
-           std::ranges::all_of(text.substr(1, text.size() - 3), [](char c) { return c >= '0' && c <= '9'; });
+    return text.starts_with('v') && is_version_number(text.substr(1));
 }
 
 /// Letters of API names, ids and locators, so that nothing can climb out of its folder: no dot, no escape.
@@ -59,6 +66,7 @@ bool fits(std::string_view shape, const std::vector<std::string>& segments) {
     for (std::size_t i = 0; i < segments.size(); ++i) {
         const std::string_view want = i < fixed ? std::string_view(wanted[i]) : "{…}";
         const bool good = want == "{v}"    ? is_version(segments[i])
+                          : want == "{n}"  ? is_version_number(segments[i])
                           : want == "{id}" ? is_id(segments[i])
                           : want == "{…}"  ? is_plain(segments[i])
                                            : segments[i] == want;
@@ -75,7 +83,7 @@ bool names_another_method(std::string_view query) {
 
 }  // namespace
 
-bool may_send(std::string_view method, std::string_view path) {
+bool may_send(std::string_view method, std::string_view path, std::string_view body) {
     // Blanks, controls and backslashes have no place in a URL; a mark would hide what stands behind it.
     if (std::ranges::any_of(path, [](char c) { return c <= ' ' || c == '\\' || c == '#' || c == 0x7F; })) return false;
     const std::size_t mark = path.find('?');
@@ -83,8 +91,10 @@ bool may_send(std::string_view method, std::string_view path) {
     std::string_view plain = path.substr(0, mark);
     if (plain.size() > 1 && plain.ends_with('/')) plain.remove_suffix(1);
     const std::vector<std::string> segments = split(plain, '/');
-    return std::ranges::any_of(
-        kAllowed, [&](const Allowed& allowed) { return method == allowed.method && fits(allowed.shape, segments); });
+    return std::ranges::any_of(kAllowed, [&](const Allowed& allowed) {
+        return method == allowed.method && fits(allowed.shape, segments) &&
+               (allowed.fits_body == nullptr || allowed.fits_body(body));
+    });
 }
 
 }  // namespace lockstep::salesforce

@@ -12,6 +12,7 @@
 #include "salesforce/answer.h"
 #include "salesforce/gate.h"
 #include "salesforce/login.h"
+#include "salesforce/soap.h"
 
 namespace lockstep::salesforce {
 
@@ -94,18 +95,41 @@ Result<http::Response> Session::call(std::string_view method, std::string_view p
     const std::string place = path.starts_with("/services/")
                                   ? std::string(path)
                                   : fmt::format("/services/data/v{}{}", options_.api_version, path);
-    check(may_send(method, place), "Lockstep only reads: this call is not on the list of gate.h");
-    http::Request request{.method = std::string(method), .headers = headers, .body = std::string(json_body)};
+    http::Request request{
+        .method = std::string(method), .target = place, .headers = headers, .body = std::string(json_body)};
     request.headers.insert({{"Accept", "application/json"}, {"Sforce-Call-Options", "client=Lockstep"}});
     if (!json_body.empty()) request.headers.insert({"Content-Type", "application/json"});
+    return call(std::move(request), [](http::Request& unsigned_request, const std::string& access_token) {
+        unsigned_request.headers["Authorization"] = "Bearer " + access_token;
+    });
+}
+
+Result<http::Response> Session::ask_user_info() {
+    http::Request request{.method = "POST",
+                          .target = fmt::format("/services/Soap/u/{}", options_.api_version),
+                          .headers = {{"Accept", "text/xml"},
+                                      {"Content-Type", "text/xml; charset=UTF-8"},
+                                      {"SOAPAction", "\"\""}}};
+    return call(std::move(request), [](http::Request& unsigned_request, const std::string& access_token) {
+        unsigned_request.body = user_info_envelope(access_token);
+    });
+}
+
+Result<http::Response> Session::call(http::Request request,
+                                     void (*sign)(http::Request&, const std::string& access_token)) {
+    const std::string place = std::exchange(request.target, {});
     const std::string type = request.headers.at("Accept");
+    // Before the login already, for what is never sent needs no token either.
+    sign(request, "");
+    check(may_send(request.method, place, request.body), "Lockstep only reads: this call is not on the list of gate.h");
 
     bool fresh = false;  // the token was renewed for this call
     Token token = TRY(token_other_than({}));
     for (int tries = 1;;) {
         TRY(permits_.take(1));
         request.target = token.instance_url + place;
-        request.headers["Authorization"] = "Bearer " + token.access_token;
+        sign(request, token.access_token);
+        check(may_send(request.method, place, request.body), "signing a call does not turn it into another one");
         {
             const std::lock_guard lock(state_.mutex);
             ++state_.calls;

@@ -88,6 +88,8 @@ public:
     Result<http::Response> post(std::string_view path, std::string_view json_body);
     Result<http::Response> patch(std::string_view path, std::string_view json_body);
     Result<http::Response> remove(std::string_view path);
+    /// SOAP's getUserInfo, read by soap.h: the token stands in the body, the answer is text/xml. Errors as above.
+    Result<http::Response> ask_user_info();
     /// A GET that needs no login, at the login host.
     Result<http::Response> get_open(std::string_view path);
 
@@ -111,6 +113,8 @@ public:
 private:
     Result<http::Response> call(std::string_view method, std::string_view path, const http::Headers& headers,
                                 std::string_view json_body);
+    /// Completes `request`, whose target is host-relative and which `sign` gives the token, and makes the call.
+    Result<http::Response> call(http::Request request, void (*sign)(http::Request&, const std::string& access_token));
     Result<Token> token_other_than(std::string_view stale);
     Result<Token> renew();
     Result<Token> ask_for_token();

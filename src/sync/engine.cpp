@@ -10,9 +10,6 @@
 
 namespace lockstep::sync {
 
-using record::Cell;
-using store::params;
-
 namespace {
 
 /// Errors after which no other step can do better.

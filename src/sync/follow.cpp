@@ -326,10 +326,13 @@ Result<void> repair_parents(Work& work) {
                 return true;
             });
     });
-    for (const auto& [parent, ids] : wanted) {
+    // Bindings can not be captured, so the pair is taken apart by hand.
+    for (const auto& entry : wanted) {
+        const std::string& parent = entry.first;
+        const std::vector<std::string>& ids = entry.second;
         const store::MirrorObject* const object = work.catalog.find(parent);
         if (object == nullptr) continue;
-        TRY(run_step(work, parent, "repair parents", [&, ids = ids](store::Step& step) -> Result<void> {
+        TRY(run_step(work, parent, "repair parents", [&](store::Step& step) -> Result<void> {
             const store::PageShape shape = store::full_shape(*object);
             TRY(work.connector.read_by_ids(
                 selection_of(*object, shape), ids, [&](salesforce::Page&& page) -> Result<void> {

@@ -53,7 +53,7 @@ Result<void> load_by_bulk(Work& work, const store::MirrorObject& object, Loader&
         work.write([&](store::Transaction& tx) { store::save_cursor(tx, cursor); });
     };
     const salesforce::BulkPosition position{cursor.load_job, cursor.load_locator, cursor.load_rows};
-    const Result<void> outcome = work.connector.read_bulk(
+    Result<void> outcome = work.connector.read_bulk(
         selection_of(object, loader.shape()), position,
         [&](salesforce::Page&& page, const salesforce::BulkPosition& after) {
             return loader.take(std::move(page), after.locator.empty() ? kEnd : after.locator);

@@ -262,7 +262,7 @@ void PeopleSync::create_people(Page& page, const std::vector<std::size_t>& rows,
         }
     }
     // A lead brings its own company; a contact's is its account's.
-    const bool own_company = company_sources.size() > 0;
+    const bool own_company = !company_sources.empty();
     std::int64_t person = page.writer.tx().take_ids("person", count);
     std::int64_t company = own_company ? page.writer.tx().take_ids("company", count) : 0;
     Batch people(person_forms), companies(company_forms);

@@ -7,9 +7,6 @@
 
 namespace lockstep::sync {
 
-using record::Cell;
-using store::params;
-
 void make_tables(store::Database& db) {
     static const std::vector<store::Migration> migrations{
         {.version = 1, .statements = {"CREATE TABLE IF NOT EXISTS keyset (id {text} PRIMARY KEY)"}}};
@@ -21,7 +18,11 @@ namespace {
 /// One database is one org: what was loaded from another is never mixed with this one's (reliability F41).
 Result<void> check_org(Work& work) {
     std::optional<std::string> pinned;
-    work.db.read([&](store::Connection& db) { pinned = store::setting(db, "organization.id"); });
+    std::string known_currency;
+    work.db.read([&](store::Connection& db) {
+        pinned = store::setting(db, "organization.id");
+        known_currency = store::setting(db, "currency.default").value_or("");
+    });
     // Every login tells its organization, so that a known one costs no call; its facts are read again once a process.
     const bool known = pinned && work.connector.session().identity_url().find("/" + *pinned + "/") != std::string::npos;
     if (known && work.org_is_read) return {};
@@ -33,9 +34,11 @@ Result<void> check_org(Work& work) {
                              org.organization_id + " (" + org.name + ")",
                      .hint = "connect to the right org, or use another --data folder for this one"};
     }
+    // What was told once does not become wrong because it can not be asked at the moment.
+    const std::string currency = org.default_currency.empty() ? known_currency : org.default_currency;
     const std::pair<const char*, std::string> facts[] = {{"organization.id", org.organization_id},
                                                          {"organization.name", org.name},
-                                                         {"currency.default", org.default_currency},
+                                                         {"currency.default", currency},
                                                          {"currency.multi", org.multi_currency ? "true" : "false"}};
     bool changed = false;
     work.db.read([&](store::Connection& db) {

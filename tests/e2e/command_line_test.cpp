@@ -11,6 +11,7 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "tests/support/postgres.h"
 #include "tests/support/process.h"
 #include "tests/support/sandbox.h"
 
@@ -36,13 +37,14 @@ std::string text(const json::value& value) {
 struct CommandLine : testing::Test {
     Sandbox org{{"--people", "200"}};
     support::TempFolder folder;
+    std::string database;  ///< of the environment; empty: the file in the data folder
 
     std::string data() const { return (folder.path() / "data").string(); }
     support::Start started(const std::vector<std::string>& arguments) const {
         support::Start start{
             .program = support::built("lockstep"),
             .arguments = {"--data", data()},
-            .environment = {{"LOCKSTEP_DATA", ""}, {"LOCKSTEP_DATABASE", ""}, {"LOCKSTEP_KEY_FILE", ""}}};
+            .environment = {{"LOCKSTEP_DATA", ""}, {"LOCKSTEP_DATABASE", database}, {"LOCKSTEP_KEY_FILE", ""}}};
         start.arguments.insert(start.arguments.end(), arguments.begin(), arguments.end());
         return start;
     }
@@ -517,6 +519,32 @@ TEST_F(CommandLine, neither_secret_nor_token_stands_in_any_file_or_output) {
     EXPECT_NE(written.find(organization), std::string::npos);  // the search would have found it
     const auto mode = std::filesystem::status(folder.path() / "data" / "master.key").permissions();
     EXPECT_EQ(mode, std::filesystem::perms::owner_read);
+}
+
+TEST_F(CommandLine, a_postgresql_database_gives_the_same_answers) {
+    load();
+    const std::string id = some_opportunity();
+    const json::value opportunities = asked({"opportunities"});
+    const json::value groups = asked({"opportunities", "--by-account-stage"});
+    const json::value orphans = asked({"opportunities", "--orphans"});
+    const json::value people = asked({"person", "7"});
+    const json::value schema = asked({"schema", "Opportunity"}).at("fields").at(0).at("column");
+
+    tests::PostgresServer& server = tests::PostgresServer::instance();
+    database = server.url(server.fresh_schema());
+    load();
+    EXPECT_THAT(text(asked({"status"}).at("database")), HasSubstr("postgres"));
+    EXPECT_EQ(asked({"opportunities"}), opportunities);
+    EXPECT_EQ(asked({"opportunities", "--by-account-stage"}), groups);
+    EXPECT_EQ(asked({"opportunities", "--orphans"}), orphans);
+    EXPECT_EQ(asked({"person", "7"}), people);
+    EXPECT_EQ(asked({"schema", "Opportunity"}).at("fields").at(0).at("column"), schema);
+    org.admin("PATCH", "/sandbox/records/Opportunity/" + id, R"({"values":{"Amount":77}})");
+    EXPECT_EQ(asked({"sync", "--once"}).at("updated").to_number<std::int64_t>(), 1);
+    EXPECT_EQ(asked({"opportunities", "--limit", "1"}).at("opportunities").at(0).at("amount").to_number<double>(), 77);
+    support::Process serving(started({"serve", "--interval", "60", "--json"}));
+    serving.read_line();
+    refused({"sync", "--once"}, 5);
 }
 
 TEST_F(CommandLine, text_for_people_names_the_org_and_shows_tables) {

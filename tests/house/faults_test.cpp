@@ -13,7 +13,6 @@
 namespace lockstep::tests {
 namespace {
 
-using testing::AnyOf;
 using testing::HasSubstr;
 
 struct Fault {

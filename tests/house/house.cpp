@@ -144,7 +144,7 @@ std::string House::actor() {
     for (std::int64_t row = 0; row < org().rows(users); ++row) {
         const bool standard = org().value(users, row, type) == sandbox::Cell(std::string("Standard"));
         const bool works = org().value(users, row, active) == sandbox::Cell(true);
-        const std::string id = org().id_of(users, row);
+        std::string id = org().id_of(users, row);
         if (standard && works && id != org().integration_user_id()) return id;
     }
     throw std::runtime_error("the org has no salesperson");
@@ -164,14 +164,14 @@ void expect_done(const sandbox::WriteResult& result, std::string_view what) {
 
 }  // namespace
 
-std::string House::create(std::string_view name, std::vector<Field> fields) {
+std::string House::create(std::string_view name, const std::vector<Field>& fields) {
     const auto lock = org().write_lock();
     const sandbox::WriteResult result = org().insert(object(name), fields, actor());
     expect_done(result, name);
     return result.id;
 }
 
-void House::edit(std::string_view name, const std::string& id, std::vector<Field> fields) {
+void House::edit(std::string_view name, const std::string& id, const std::vector<Field>& fields) {
     const auto lock = org().write_lock();
     expect_done(org().update(object(name), id, fields, actor()), name);
 }

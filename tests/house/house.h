@@ -35,11 +35,11 @@ public:
     };
     House() : House(Setup{}) {}
     explicit House(const Setup& setup);
-    ~House();
+    ~House() override;
 
     using Field = std::pair<std::string, sandbox::Cell>;
-    std::string create(std::string_view object, std::vector<Field> fields);
-    void edit(std::string_view object, const std::string& id, std::vector<Field> fields);
+    std::string create(std::string_view object, const std::vector<Field>& fields);
+    void edit(std::string_view object, const std::string& id, const std::vector<Field>& fields);
     void remove(std::string_view object, const std::string& id);
     void undelete(std::string_view object, const std::string& id);
     void purge(std::string_view object, const std::string& id);

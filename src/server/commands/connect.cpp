@@ -153,7 +153,8 @@ void store_connection(Parts& parts, Secrets& secrets, const Credentials& credent
         store::save_setting(tx, "connection.user", org.username);
         store::save_setting(tx, "organization.id", org.organization_id);
         store::save_setting(tx, "organization.name", org.name);
-        store::save_setting(tx, "currency.default", org.default_currency);
+        // What was told before does not become wrong because it can not be asked now.
+        if (!org.default_currency.empty()) store::save_setting(tx, "currency.default", org.default_currency);
     });
     secrets.save(credentials);
     if (token) secrets.save(*token);

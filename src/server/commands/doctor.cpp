@@ -171,6 +171,11 @@ private:
             return;
         }
         add(Level::Ok, "organization", fmt::format("{} ({}) as {}", org->name, org->organization_id, org->username));
+        if (org->default_currency.empty()) {
+            add(Level::Warning, "currency",
+                fmt::format("unknown; amounts are shown without a code ({})", org->currency_trouble),
+                "let the integration user call the SOAP API: 'API Enabled', and no policy against SOAP");
+        }
     }
 
     void rights(Line& line) {

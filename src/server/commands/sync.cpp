@@ -12,6 +12,7 @@
 #include "server/lease_keeper.h"
 #include "server/report.h"
 #include "server/stop.h"
+#include "store/journal.h"
 #include "store/log.h"
 #include "sync/engine.h"
 
@@ -36,9 +37,8 @@ int outcome(const sync::CycleReport& report) {
     return report.failed() || failed_records ? kPartly : kDone;
 }
 
-/// A record the last cycle changed, as a command that shows it.
-std::optional<std::string> suggestion(store::Connection& db, std::int64_t since, std::int64_t turn,
-                                      const sync::Settings& settings) {
+/// A command that shows a record the last cycle changed.
+std::string suggestion(store::Connection& db, std::int64_t since, std::int64_t turn, const sync::Settings& settings) {
     constexpr int kLooked = 200;
     std::optional<std::string> opportunity, person_id, email;
     for (const store::LoggedChange& logged : store::changes_after(db, since, kLooked)) {
@@ -54,14 +54,15 @@ std::optional<std::string> suggestion(store::Connection& db, std::int64_t since,
             if (field != view->fields.end()) email = record::to_text(field->value.cell());
         }
     }
+    static constexpr std::array kAlways{"opportunities --orphans", "history", "status"};
+    const auto index = static_cast<std::size_t>(turn);
     std::vector<std::string> choices;
     if (opportunity) choices.push_back("explain Opportunity " + *opportunity);
-    if (email || person_id) choices.push_back("person " + email.value_or(person_id.value_or("")));
+    if (person_id) choices.push_back("person " + email.value_or(*person_id));
     if (person_id) choices.push_back("activities " + *person_id);
-    if (choices.empty()) return {};
-    static constexpr std::array kAlways{"opportunities --orphans", "history", "status"};
-    choices.emplace_back(kAlways.at(static_cast<std::size_t>(turn) / 4 % kAlways.size()));
-    return choices.at(static_cast<std::size_t>(turn) % choices.size());
+    // Now and then something that needs no record.
+    if (choices.empty() || index % 4 == 0) return kAlways.at(index / 4 % kAlways.size());
+    return choices.at(index % choices.size());
 }
 
 std::int64_t log_end(store::Database& db) {
@@ -135,8 +136,12 @@ Result<int> serve(Context& context, const ServeOptions& options) {
     const std::int64_t interval_s = options.interval_s ? *options.interval_s : rules->settings().interval_s;
     Progress progress(context.out, clock, Progress::Detail::Quiet);
     sync::Engine engine(*db, line->connector, *rules, context.world(), progress, keeper->lease(), {});
-    context.out.line(fmt::format("following {} every {}; Ctrl-C stops after the current page",
-                                 line->session.instance_url(), to_duration(interval_s * 1000)));
+    std::string org;
+    db->read([&](store::Connection& connection) {
+        org = store::setting(connection, "organization.name").value_or("the org");
+    });
+    context.out.line(
+        fmt::format("following {} every {}; Ctrl-C stops after the current page", org, to_duration(interval_s * 1000)));
 
     std::int64_t retry_s = kRetryFirstS;
     for (int cycles = 0; !stop.asked();) {
@@ -152,8 +157,8 @@ Result<int> serve(Context& context, const ServeOptions& options) {
                 if (options.suggest && !context.out.json()) {
                     db->read([&](store::Connection& connection) {
                         const auto next = suggestion(connection, before, report->cycle, rules->settings());
-                        if (next)
-                            context.out.line(context.out.styled("          try: " + context.program + " " + *next,
+                        if (!next.empty())
+                            context.out.line(context.out.styled("          try: " + context.program + " " + next,
                                                                 Output::Style::Dim));
                     });
                 }
