@@ -50,8 +50,9 @@ std::int64_t created(const json::value& cycle, std::string_view operation, const
 /// Someone with opportunities: the contact of a role in the middle of the table.
 std::string someone(Org& org) {
     const json::value answer =
-        parse_json(org.ask("GET", "/query?q=" + url_encode("SELECT ContactId FROM OpportunityContactRole WHERE "
-                                                           "Contact.IsDeleted = false AND Opportunity.IsDeleted = false LIMIT 1"))
+        parse_json(org.ask("GET", "/query?q=" +
+                                      url_encode("SELECT ContactId FROM OpportunityContactRole WHERE "
+                                                 "Contact.IsDeleted = false AND Opportunity.IsDeleted = false LIMIT 1"))
                        .body)
             .value();
     return text_at(answer.at("records").as_array().at(0).as_object(), "ContactId").value();
@@ -86,7 +87,8 @@ Loaded load_once(const Place& place, Org& org, const std::string& url) {
 
     // What was measured has to have happened.
     const json::value view = parse_json(asked.out).value();
-    if (view.at("people").as_array().at(0).at("totals").as_array().empty()) throw std::runtime_error("a person with opportunities has no totals");
+    if (view.at("people").as_array().at(0).at("totals").as_array().empty())
+        throw std::runtime_error("a person with opportunities has no totals");
     const json::value cycle = parse_json(tool.run({"history", "--cycles", "1", "--json"}).out).value();
     for (const std::string& object : kMainObjects) {
         const std::int64_t came = created(cycle, "first load", object);

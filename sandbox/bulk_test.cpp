@@ -162,7 +162,10 @@ TEST(BulkIngest, refuses_text_that_is_no_utf8_as_a_whole) {
     Box box;
     const auto made = Box::object(box.send("POST", "~/jobs/ingest", R"({"object":"Account","operation":"insert"})"));
     const std::string job(made.at("id").as_string());
-    box.send("PUT", "~/jobs/ingest/" + job + "/batches", "Name\nBr\xfc" "cke\n", {{"Content-Type", "text/csv"}});
+    box.send("PUT", "~/jobs/ingest/" + job + "/batches",
+             "Name\nBr\xfc"
+             "cke\n",
+             {{"Content-Type", "text/csv"}});
     box.send("PATCH", "~/jobs/ingest/" + job, R"({"state":"UploadComplete"})");
     const auto done = Box::object(box.get("~/jobs/ingest/" + job));
     EXPECT_EQ(done.at("state"), "Failed");

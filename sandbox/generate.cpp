@@ -892,10 +892,10 @@ std::vector<Column> contact_columns() {
                          [](const R& r) {
                              if (r.account < 0 || r.h2 % 4 != 0) return kNull;
                              const int64_t first = r.g->contacts_of.first_child(r.account);
-                      const G::Core boss = r.g->contact_core(first);
-                      const bool is_boss = first != r.row && boss.deleted == 0 && boss.account == r.account;
-                      return is_boss ? pack(r.g->contact, first) : kNull;
-                  }),
+                             const G::Core boss = r.g->contact_core(first);
+                             const bool is_boss = first != r.row && boss.deleted == 0 && boss.account == r.account;
+                             return is_boss ? pack(r.g->contact, first) : kNull;
+                         }),
                choice<R>("EmailBouncedReason", words::kBounceReasons,
                          [](const R& r) {
                              return r.h2 % 100 == 7 && (r.person.h >> 52) % 25 != 0 ? pick(r.h, 40, 2) : kNull;

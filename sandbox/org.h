@@ -186,7 +186,8 @@ private:
 
 /// Some fields of one object, resolved once and written for many rows: the road of bulk results and query pages.
 ///
-/// Cost: some 25 ns a field of generated rows. Lives no longer than the org; use it under the read lock, by one thread or many.
+/// Cost: some 25 ns a field of generated rows. Lives no longer than the org; use it under the read lock, by one thread
+/// or many.
 class Projection {
 public:
     Projection(const Org& org, int object, const std::vector<int>& fields);

@@ -4,6 +4,7 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/result.h"
 
@@ -22,7 +23,7 @@ struct Settings {
     std::int64_t alive_per_minute = 0;      ///< changes the org's own people make
     int version_min = 40;                   ///< API versions served
     int version_max = 64;
-    std::string currency = "USD";         ///< the org's one currency
+    std::string currency = "USD";  ///< the org's one currency
 };
 
 /// Whether `text` has the form of an ISO 4217 code: three capitals.
@@ -31,7 +32,7 @@ bool is_currency_code(std::string_view text);
 /// The settings and their lock.
 class SettingsBox {
 public:
-    explicit SettingsBox(Settings start) : settings_(start) {}
+    explicit SettingsBox(Settings start) : settings_(std::move(start)) {}
     Settings get() const;
     /// Changes what a JSON object names; nothing when any of it is wrong.
     /// Errors: Invalid – unknown name, or a value that does not fit.

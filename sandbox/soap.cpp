@@ -95,16 +95,14 @@ std::optional<http::Answer> Soap::refusal(Call& call) {
     const auto operation = body.find_child([](const auto& node) { return node.type() == pugi::node_element; });
     if (local_name(operation) != "getUserInfo")
         return client_fault("No operation available for request {" + std::string(partner_namespace) + "}" +
-                            std::string(local_name(operation)) +
-                            ", please check the WSDL for the service.");
+                            std::string(local_name(operation)) + ", please check the WSDL for the service.");
     const auto version = version_of(call.args.at(0));
     const Settings at = settings_.get();
     if (!version || *version < at.version_min || *version > at.version_max)
         return fault("sf:UNSUPPORTED_API_VERSION", "Invalid Api version specified on URL");
     const auto session = child(child(child(root, "Header"), "SessionHeader"), "sessionId");
     const auto user = oauth_.user_of(trim(session.text().get()));
-    if (!user)
-        return fault("sf:INVALID_SESSION_ID", "Invalid Session ID found in SessionHeader: Illegal Session");
+    if (!user) return fault("sf:INVALID_SESSION_ID", "Invalid Session ID found in SessionHeader: Illegal Session");
     const auto now = [&] {
         const auto lock = org_.read_lock();
         return org_.now();

@@ -61,7 +61,8 @@ TEST(Cell, json_has_numbers_and_truth_values_bare_and_the_rest_quoted) {
     EXPECT_EQ(json_of(Cell::integer(7500)), "7500");
     EXPECT_EQ(json_of(Cell::real(0.5)), "0.5");
     EXPECT_EQ(json_of(Cell::date({20781})), "\"2026-11-24\"");
-    EXPECT_EQ(json_of(Cell::text("say \"hi\"\\\n\r\t\x01 \xC3\xA4")), "\"say \\\"hi\\\"\\\\\\n\\r\\t\\u0001 \xC3\xA4\"");
+    EXPECT_EQ(json_of(Cell::text("say \"hi\"\\\n\r\t\x01 \xC3\xA4")),
+              "\"say \\\"hi\\\"\\\\\\n\\r\\t\\u0001 \xC3\xA4\"");
 }
 
 TEST(Value, owns_its_text) {

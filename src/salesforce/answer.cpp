@@ -191,8 +191,8 @@ Verdict judge(const Result<http::Response>& answer, std::string_view type_wanted
         return session_lost(*answer, refusal);
     if (refusal.code == "REQUEST_LIMIT_EXCEEDED") return over_limit(refusal, asked_s);
     // Every fault of SOAP has status 500: the code tells whether it passes.
-    const bool final_fault = soap && !refusal.code.empty() && refusal.code != "UNKNOWN_EXCEPTION" &&
-                             refusal.code != "SERVER_UNAVAILABLE";
+    const bool final_fault =
+        soap && !refusal.code.empty() && refusal.code != "UNKNOWN_EXCEPTION" && refusal.code != "SERVER_UNAVAILABLE";
     if (final_fault) return {.next = Next::GiveUp, .error = refused(*answer, refusal)};
     if (status == 429 || status == 420 || status == 408 || status >= 500) return busy(*answer, refusal, asked_s);
     return {.next = Next::GiveUp, .error = refused(*answer, refusal)};

@@ -24,7 +24,8 @@ struct Verdict {
     Error error;               ///< unless Use; for LogIn: what it is when a fresh token does not help
     std::int64_t wait_ms = 0;  ///< TryAgain: at least so long
 };
-/// `type_wanted`: "application/json" or "text/csv", or "text/xml" for SOAP. `now`: to read a Retry-After that is a date.
+/// `type_wanted`: "application/json" or "text/csv", or "text/xml" for SOAP. `now`: to read a Retry-After that is a
+/// date.
 Verdict judge(const Result<http::Response>& answer, std::string_view type_wanted, Timestamp now);
 
 /// The stricter of the limits that Sforce-Limit-Info tells: "api-usage=133/15000; per-app-api-usage=17/250(appName=x)".

@@ -20,7 +20,6 @@ using testing::FakeOrg;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using testing::refusal;
-using ::testing::UnorderedElementsAre;
 
 Field field(std::string name, Form form = Form::Text) {
     return {.name = std::move(name), .form = form};
@@ -337,8 +336,8 @@ TEST(ReadInGroups, gives_up_on_a_row_that_changes_all_the_time) {
 TEST(ReadByIds, joins_groups_too_and_leaves_missing_rows_out) {
     WideOrg org;
     for (int i = 0; i < 250; ++i) org.records.push_back({"a" + std::to_string(1000 + i), i});
-    std::vector<std::string> ids;
-    for (int i = 0; i < 300; ++i) ids.push_back("a" + std::to_string(1000 + i));
+    std::vector<std::string> ids(300);
+    for (int i = 0; i < 300; ++i) ids[static_cast<std::size_t>(i)] = "a" + std::to_string(1000 + i);
     int rows = 0;
     ASSERT_TRUE(org.connector().read_by_ids(org.selection, ids, check_states(rows)).ok());
     EXPECT_EQ(rows, 250);
@@ -666,12 +665,33 @@ TEST(Org, is_told_with_the_user_and_its_currency) {
 
 TEST(Org, has_one_currency_when_there_is_no_object_for_them) {
     FakeOrg org;
+    org.on(
+        "/services/Soap/u/60.0",
+        {.headers = {{"Content-Type", "text/xml;charset=UTF-8"}},
+         .body =
+             R"(<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body><getUserInfoResponse><result><orgDefaultCurrencyIsoCode>USD</orgDefaultCurrencyIsoCode><organizationId>00D1a000000H3O9EAK</organizationId><organizationMultiCurrency>false</organizationMultiCurrency><userId>0051a000000H3O9AAK</userId></result></getUserInfoResponse></e:Body></e:Envelope>)"});
     org.on("FROM Organization", testing::json(200, kOrganization));
     org.on("FROM User", testing::json(200, kUser));
     const auto told = org.connector().org();
     ASSERT_TRUE(told.ok()) << told.error().what;
     EXPECT_FALSE(told->multi_currency);
-    EXPECT_EQ(told->default_currency, "");
+    EXPECT_EQ(told->default_currency, "USD");
+    EXPECT_EQ(told->currency_trouble, "");
+}
+
+TEST(Org, is_told_without_its_currency_when_soap_fails_in_whatever_way) {
+    for (const http::Response& answer :
+         {refusal(403, "API_DISABLED_FOR_ORG", "no SOAP here"), testing::page_of_html(503),
+          http::Response{.headers = {{"Content-Type", "text/xml"}}, .body = "<nonsense/>"}}) {
+        FakeOrg org;
+        org.on("FROM Organization", testing::json(200, kOrganization));
+        org.on("FROM User", testing::json(200, kUser));
+        org.on("/services/Soap/u/60.0", answer);
+        const auto told = org.connector().org();
+        ASSERT_TRUE(told.ok()) << told.error().what;
+        EXPECT_EQ(told->default_currency, "");
+        EXPECT_NE(told->currency_trouble, "");
+    }
 }
 
 TEST(Org, asks_who_we_are_when_the_login_did_not_tell) {

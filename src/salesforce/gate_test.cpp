@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/check.h"
+#include "salesforce/soap.h"
 #include "salesforce/testing.h"
 
 namespace lockstep::salesforce {
@@ -12,9 +13,15 @@ struct Case {
     const char* method;
     const char* path;
     bool passes;
+    std::string body = {};
 };
 
-constexpr Case kCases[] = {
+std::string with_operation(std::string_view operation) {
+    std::string body = user_info_envelope("00D!x");
+    return body.replace(body.find("getUserInfo"), std::string_view("getUserInfo").size(), operation);
+}
+
+const Case kCases[] = {
     {"GET", "/services/data", true},
     {"GET", "/services/data/", true},
     {"GET", "/services/data/v60.0", true},
@@ -42,7 +49,24 @@ constexpr Case kCases[] = {
     {"POST", "/services/data/v60.0/jobs/ingest", false},
     {"PUT", "/services/data/v60.0/jobs/ingest/750Tn000004ZoR3IAK/batches", false},
     {"POST", "/services/async/60.0/job", false},
+
+    // SOAP: one question, in one form.
+    {"POST", "/services/Soap/u/60.0", true, user_info_envelope("00D!x")},
     {"POST", "/services/Soap/u/60.0", false},
+    {"POST", "/services/Soap/u/60.0", false, "{}"},
+    {"POST", "/services/Soap/u/60.0", false, user_info_envelope("00D!x") + " "},
+    {"POST", "/services/Soap/u/60.0", false, with_operation("delete")},
+    {"POST", "/services/Soap/u/60.0", false, with_operation("logout")},
+    {"POST", "/services/Soap/u/60.0", false, with_operation("getUserInfo/><sf:create")},
+    {"POST", "/services/Soap/u/v60.0", false, user_info_envelope("00D!x")},
+    {"POST", "/services/Soap/u/60.0/00D1a000000H3O9", false, user_info_envelope("00D!x")},
+    {"POST", "/services/Soap/u/60.0?_HttpMethod=GET", false, user_info_envelope("00D!x")},
+    {"POST", "/services/Soap/c/60.0", false, user_info_envelope("00D!x")},
+    {"POST", "/services/Soap/m/60.0", false, user_info_envelope("00D!x")},
+    {"POST", "/services/Soap/class/Mine", false, user_info_envelope("00D!x")},
+    {"PUT", "/services/Soap/u/60.0", false, user_info_envelope("00D!x")},
+    {"GET", "/services/Soap/u/60.0", false},
+
     {"POST", "/services/data/v60.0/query?q=SELECT+Id+FROM+Lead", false},
     {"PUT", "/services/data/v60.0/jobs/query/750Tn000004ZoR3IAK", false},
     {"PATCH", "/services/data/v60.0/jobs/query", false},
@@ -76,7 +100,8 @@ constexpr Case kCases[] = {
 };
 
 TEST(Gate, lets_reading_pass_and_nothing_else) {
-    for (const Case& c : kCases) EXPECT_EQ(may_send(c.method, c.path), c.passes) << c.method << " " << c.path;
+    for (const Case& c : kCases)
+        EXPECT_EQ(may_send(c.method, c.path, c.body), c.passes) << c.method << " " << c.path << " " << c.body;
 }
 
 TEST(Gate, stops_a_call_of_the_session_before_anything_is_sent) {
@@ -85,6 +110,7 @@ TEST(Gate, stops_a_call_of_the_session_before_anything_is_sent) {
     EXPECT_THROW((void)org.session().patch("/sobjects/Account/001D000000IqhSLIAZ", "{}"), Bug);
     EXPECT_THROW((void)org.session().remove("/sobjects/Account/001D000000IqhSLIAZ"), Bug);
     EXPECT_THROW((void)org.session().get("/services/apexrest/run"), Bug);
+    EXPECT_THROW((void)org.session().post("/services/Soap/u/60.0", with_operation("delete")), Bug);
     EXPECT_TRUE(org.logins.empty());
     EXPECT_TRUE(org.calls.empty());
 }

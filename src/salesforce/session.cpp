@@ -105,11 +105,10 @@ Result<http::Response> Session::call(std::string_view method, std::string_view p
 }
 
 Result<http::Response> Session::ask_user_info() {
-    http::Request request{.method = "POST",
-                          .target = fmt::format("/services/Soap/u/{}", options_.api_version),
-                          .headers = {{"Accept", "text/xml"},
-                                      {"Content-Type", "text/xml; charset=UTF-8"},
-                                      {"SOAPAction", "\"\""}}};
+    http::Request request{
+        .method = "POST",
+        .target = fmt::format("/services/Soap/u/{}", options_.api_version),
+        .headers = {{"Accept", "text/xml"}, {"Content-Type", "text/xml; charset=UTF-8"}, {"SOAPAction", "\"\""}}};
     return call(std::move(request), [](http::Request& unsigned_request, const std::string& access_token) {
         unsigned_request.body = user_info_envelope(access_token);
     });

@@ -145,6 +145,7 @@ TEST(Session, asks_for_one_token_when_eight_threads_find_it_expired) {
     std::atomic<int> good = 0;
     {
         std::vector<std::jthread> threads;
+        threads.reserve(8);
         for (int i = 0; i < 8; ++i) {
             threads.emplace_back([&] {
                 start.arrive_and_wait();
@@ -167,6 +168,7 @@ TEST(Session, asks_once_for_all_threads_when_the_login_is_refused) {
     std::atomic<int> denied = 0;
     {
         std::vector<std::jthread> threads;
+        threads.reserve(8);
         for (int i = 0; i < 8; ++i) {
             threads.emplace_back([&] {
                 start.arrive_and_wait();

@@ -109,7 +109,8 @@ std::optional<SoapFault> parse_soap_fault(std::string_view xml) {
     pugi::xml_document document;
     const pugi::xml_node fault = read_body(xml, document);
     if (without_prefix(fault.name()) != "Fault") return std::nullopt;
-    return SoapFault{.code = std::string(without_prefix(text(fault, "faultcode"))), .words = text(fault, "faultstring")};
+    return SoapFault{.code = std::string(without_prefix(text(fault, "faultcode"))),
+                     .words = text(fault, "faultstring")};
 }
 
 }  // namespace lockstep::salesforce

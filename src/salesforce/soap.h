@@ -9,8 +9,8 @@
 
 namespace lockstep::salesforce {
 
-// The one call of SOAP that Lockstep makes, getUserInfo of the partner API (salesforce-api 2.4): REST tells the currency
-// of an org nowhere when it has only one.
+// The one call of SOAP that Lockstep makes, getUserInfo of the partner API (salesforce-api 2.4): REST tells the
+// currency of an org nowhere when it has only one.
 
 struct UserInfo {
     std::string organization_id, user_id;  ///< 18 characters

@@ -98,6 +98,7 @@ public:
     }
     void on_each(std::string part, std::vector<http::Response> answers) {
         std::vector<Answer> calls;
+        calls.reserve(answers.size());
         for (auto& answer : answers)
             calls.push_back([answer = std::move(answer)](const http::Request&) { return answer; });
         on(std::move(part), std::move(calls));

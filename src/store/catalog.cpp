@@ -17,10 +17,11 @@ namespace {
 constexpr std::size_t kFieldsMax = 1200;
 
 const std::vector<std::string> kFieldColumns{
-    "object",     "name",       "place",       "column_name", "label",        "type",         "form",
-    "length",     "digits",     "decimals",    "nillable",    "calculated",   "auto_number",  "createable",
-    "updateable", "filterable", "custom",      "is_unique",   "external_id",  "relationship", "reference_to",
-    "formula",    "live",       "unreadable_since", "known_since", "filled"};
+    "object",      "name",         "place",        "column_name", "label",    "type",
+    "form",        "length",       "digits",       "decimals",    "nillable", "calculated",
+    "auto_number", "createable",   "updateable",   "filterable",  "custom",   "is_unique",
+    "external_id", "relationship", "reference_to", "formula",     "live",     "unreadable_since",
+    "known_since", "filled"};
 const std::vector<Form> kFieldForms{
     Form::Text,    Form::Text,    Form::Integer,   Form::Text,      Form::Text,    Form::Text,    Form::Text,
     Form::Integer, Form::Integer, Form::Integer,   Form::Boolean,   Form::Boolean, Form::Boolean, Form::Boolean,
@@ -109,7 +110,7 @@ record::Object within_limits(const record::Object& described, std::vector<std::s
     record::Object kept = described;
     if (kept.fields.size() <= kFieldsMax) return kept;
     // The fields the sync itself lives on stay, wherever the describe has them.
-    std::ranges::stable_partition(kept.fields, [](const record::Field& field) {
+    std::stable_partition(kept.fields.begin(), kept.fields.end(), [](const record::Field& field) {
         return record::is_system_field(field.name) || !field.reference_to.empty();
     });
     for (std::size_t i = kFieldsMax; i < kept.fields.size(); ++i) left_out.push_back(kept.fields[i].name);
@@ -137,10 +138,9 @@ MirrorField* find_field(std::vector<MirrorField>& fields, std::string_view name)
 
 std::string retired_suffix(const std::vector<MirrorField>& fields, const std::string& name) {
     for (int version = 1;; ++version) {
-        const std::string suffix = "__v" + std::to_string(version);
-        const bool taken = std::ranges::any_of(fields, [&](const MirrorField& known) {
-            return equals_ignoring_case(known.field.name, name + suffix);
-        });
+        std::string suffix = "__v" + std::to_string(version);
+        const bool taken = std::ranges::any_of(
+            fields, [&](const MirrorField& known) { return equals_ignoring_case(known.field.name, name + suffix); });
         if (!taken) return suffix;
     }
 }
@@ -262,11 +262,12 @@ void save(Transaction& tx, const MirrorObject& object) {
     Connection& db = tx.db();
     db.run("DELETE FROM catalog_field WHERE object = ?", params(Cell::text(told.name)));
     db.run("DELETE FROM catalog_object WHERE name = ?", params(Cell::text(told.name)));
-    db.run("INSERT INTO catalog_object (name, table_name, label, key_prefix, custom, queryable, retrieveable, "
-           "replicateable, undeletable) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-           params(Cell::text(told.name), Cell::text(object.table), Cell::text(told.label), Cell::text(told.key_prefix),
-                  Cell::boolean(told.custom), Cell::boolean(told.queryable), Cell::boolean(told.retrieveable),
-                  Cell::boolean(told.replicateable), Cell::boolean(told.undeletable)));
+    db.run(
+        "INSERT INTO catalog_object (name, table_name, label, key_prefix, custom, queryable, retrieveable, "
+        "replicateable, undeletable) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        params(Cell::text(told.name), Cell::text(object.table), Cell::text(told.label), Cell::text(told.key_prefix),
+               Cell::boolean(told.custom), Cell::boolean(told.queryable), Cell::boolean(told.retrieveable),
+               Cell::boolean(told.replicateable), Cell::boolean(told.undeletable)));
     Batch rows(kFieldForms);
     std::int64_t place = 0;
     for (const MirrorField& field : object.fields) add_field_row(rows, told.name, place++, field);
@@ -283,23 +284,25 @@ const MirrorField* MirrorObject::find(std::string_view name) const {
 
 Catalog Catalog::read(Connection& db) {
     Catalog catalog;
-    db.query("SELECT name, table_name, label, key_prefix, custom, queryable, retrieveable, replicateable, undeletable "
-             "FROM catalog_object ORDER BY name",
-             {}, [&](std::span<const Cell> row) {
-                 MirrorObject& known = catalog.objects_.emplace_back();
-                 record::Object& object = known.object;
-                 object.name = text_of(row[0]);
-                 known.table = text_of(row[1]);
-                 object.label = text_of(row[2]);
-                 object.key_prefix = text_of(row[3]);
-                 object.custom = row[4].as_boolean();
-                 object.queryable = row[5].as_boolean();
-                 object.retrieveable = row[6].as_boolean();
-                 object.replicateable = row[7].as_boolean();
-                 object.undeletable = row[8].as_boolean();
-                 return true;
-             });
-    const std::string sql = "SELECT " + join(kFieldColumns, ", ") + " FROM catalog_field WHERE object = ? ORDER BY place";
+    db.query(
+        "SELECT name, table_name, label, key_prefix, custom, queryable, retrieveable, replicateable, undeletable "
+        "FROM catalog_object ORDER BY name",
+        {}, [&](std::span<const Cell> row) {
+            MirrorObject& known = catalog.objects_.emplace_back();
+            record::Object& object = known.object;
+            object.name = text_of(row[0]);
+            known.table = text_of(row[1]);
+            object.label = text_of(row[2]);
+            object.key_prefix = text_of(row[3]);
+            object.custom = row[4].as_boolean();
+            object.queryable = row[5].as_boolean();
+            object.retrieveable = row[6].as_boolean();
+            object.replicateable = row[7].as_boolean();
+            object.undeletable = row[8].as_boolean();
+            return true;
+        });
+    const std::string sql =
+        "SELECT " + join(kFieldColumns, ", ") + " FROM catalog_field WHERE object = ? ORDER BY place";
     for (MirrorObject& known : catalog.objects_) {
         db.query(sql, params(Cell::text(known.object.name)), [&](std::span<const Cell> row) {
             known.fields.push_back(read_field(row));

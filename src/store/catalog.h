@@ -27,9 +27,9 @@ struct MirrorField {
 
 /// A Salesforce object and its table.
 struct MirrorObject {
-    record::Object object;  ///< fields: the live ones, in the order of the describe
-    std::string table;      ///< "crm_opportunity"
-    std::vector<MirrorField> fields;  ///< all ever known
+    record::Object object;                                 ///< fields: the live ones, in the order of the describe
+    std::string table;                                     ///< "crm_opportunity"
+    std::vector<MirrorField> fields;                       ///< all ever known
     const MirrorField* find(std::string_view name) const;  ///< without regard to case
 
     bool operator==(const MirrorObject&) const = default;

@@ -27,9 +27,9 @@ protected:
         db->read([&](Connection& session) { names = table_columns(session, table); });
         return names;
     }
-    const Object opportunity = object_of("Opportunity", {"Id:id", "Name:string", "StageName:picklist", "Amount:currency",
-                                                         "CloseDate:date", "AccountId:reference:Account", "IsClosed:boolean",
-                                                         "SystemModstamp:datetime"});
+    const Object opportunity =
+        object_of("Opportunity", {"Id:id", "Name:string", "StageName:picklist", "Amount:currency", "CloseDate:date",
+                                  "AccountId:reference:Account", "IsClosed:boolean", "SystemModstamp:datetime"});
     static Object without(Object object, const std::string& field) {
         std::erase_if(object.fields, [&](const record::Field& one) { return one.name == field; });
         return object;
@@ -53,10 +53,25 @@ TEST_P(Catalogs, an_object_gets_a_table_and_comes_back_as_it_was_described) {
     described.undeletable = false;
     described.replicateable = false;
     record::Field& amount = described.fields[3];
-    amount = {.name = "Amount", .label = "Betrag", .type = "currency", .form = Form::Real, .length = 1, .precision = 18,
-              .scale = 2, .nillable = false, .calculated = true, .auto_number = true, .createable = true,
-              .updateable = true, .filterable = false, .custom = true, .unique = true, .external_id = true,
-              .relationship = "Sum", .reference_to = {"Lead", "Contact"}, .formula = "1 + 1"};
+    amount = {.name = "Amount",
+              .label = "Betrag",
+              .type = "currency",
+              .form = Form::Real,
+              .length = 1,
+              .precision = 18,
+              .scale = 2,
+              .nillable = false,
+              .calculated = true,
+              .auto_number = true,
+              .createable = true,
+              .updateable = true,
+              .filterable = false,
+              .custom = true,
+              .unique = true,
+              .external_id = true,
+              .relationship = "Sum",
+              .reference_to = {"Lead", "Contact"},
+              .formula = "1 + 1"};
     const SchemaNews news = take(described);
     EXPECT_EQ(news.added.size(), 8U);
     EXPECT_EQ(columns("crm_opportunity"),
@@ -86,7 +101,8 @@ TEST_P(Catalogs, the_same_describe_again_is_no_news) {
 
 TEST_P(Catalogs, what_take_made_of_it_is_what_read_finds) {
     Catalog catalog;
-    for (const Object& object : {object_of("Lead", {"Id:id"}), opportunity, object_of("Account", {"Id:id", "Name:string"})}) {
+    for (const Object& object :
+         {object_of("Lead", {"Id:id"}), opportunity, object_of("Account", {"Id:id", "Name:string"})}) {
         catalog.take(*db, object);
     }
     catalog.take(*db, without(opportunity, "Amount"));
@@ -223,8 +239,9 @@ INSTANTIATE_TEST_SUITE_P(, SqliteCatalog, ::testing::Values(Engine::Sqlite), eng
 TEST_P(SqliteCatalog, a_view_shows_moments_as_people_read_them) {
     take(opportunity);
     db->write([](Transaction& tx) {
-        tx.db().run("INSERT INTO crm_opportunity (ls_row, id, amount, closedate, systemmodstamp) VALUES (1, '006', 7.5, ?, ?)",
-                    params(Cell::date({20781}), Cell::timestamp({1795509000})));
+        tx.db().run(
+            "INSERT INTO crm_opportunity (ls_row, id, amount, closedate, systemmodstamp) VALUES (1, '006', 7.5, ?, ?)",
+            params(Cell::date({20781}), Cell::timestamp({1795509000})));
     });
     EXPECT_EQ(lines("SELECT id, amount, closedate, systemmodstamp FROM crm_opportunity_readable"),
               (std::vector<std::string>{"006|7.5|2026-11-24|2026-11-24T08:30:00Z"}));

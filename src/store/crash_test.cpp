@@ -27,11 +27,11 @@ INSTANTIATE_TEST_SUITE_P(, Crash, ::testing::Values(Mode::Following, Mode::Loadi
         db->write([&](Transaction& tx) {
             const std::int64_t number = tx.take_ids("unit", 1);
             for (int i = 0; i < 3; ++i) {
-                tx.stage(Change{.table = "thing",
-                                .record = std::to_string(number),
-                                .fields = {{"text", Value(), Value::of(std::string(static_cast<std::size_t>(
-                                                                                       number * 997 % 50'000),
-                                                                                   'x'))}}});
+                tx.stage(
+                    Change{.table = "thing",
+                           .record = std::to_string(number),
+                           .fields = {{"text", Value(),
+                                       Value::of(std::string(static_cast<std::size_t>(number * 997 % 50'000), 'x'))}}});
             }
         });
         if (unit % 40 == 0) db->checkpoint();

@@ -20,12 +20,18 @@ std::unique_ptr<Database> Database::open(const std::string& location, World& wor
 const char* Dialect::type(Form form) const {
     const bool sqlite = engine == Engine::Sqlite;
     switch (form) {
-        case Form::Text: return "TEXT";
-        case Form::Boolean: return "BOOLEAN";
-        case Form::Integer: return sqlite ? "INTEGER" : "BIGINT";
-        case Form::Real: return "DOUBLE PRECISION";
-        case Form::Timestamp: return sqlite ? "TIMESTAMP" : "TIMESTAMPTZ";
-        case Form::Date: return "DATE";
+        case Form::Text:
+            return "TEXT";
+        case Form::Boolean:
+            return "BOOLEAN";
+        case Form::Integer:
+            return sqlite ? "INTEGER" : "BIGINT";
+        case Form::Real:
+            return "DOUBLE PRECISION";
+        case Form::Timestamp:
+            return sqlite ? "TIMESTAMP" : "TIMESTAMPTZ";
+        case Form::Date:
+            return "DATE";
     }
     return "TEXT";
 }
@@ -104,15 +110,19 @@ Cell coerce(const Cell& cell, Form form) {
     switch (form) {
         case Form::Integer:
             switch (cell.form()) {
-                case Form::Boolean: return Cell::integer(cell.as_boolean() ? 1 : 0);
-                case Form::Timestamp: return Cell::integer(cell.as_timestamp().seconds);
-                case Form::Date: return Cell::integer(start_of(cell.as_date()).seconds);
+                case Form::Boolean:
+                    return Cell::integer(cell.as_boolean() ? 1 : 0);
+                case Form::Timestamp:
+                    return Cell::integer(cell.as_timestamp().seconds);
+                case Form::Date:
+                    return Cell::integer(start_of(cell.as_date()).seconds);
                 case Form::Real:
                     if (std::trunc(cell.as_real()) == cell.as_real() && std::abs(cell.as_real()) < 9e18) {
                         return Cell::integer(static_cast<std::int64_t>(cell.as_real()));
                     }
                     break;
-                default: break;
+                default:
+                    break;
             }
             break;
         case Form::Real:
@@ -129,7 +139,8 @@ Cell coerce(const Cell& cell, Form form) {
             if (cell.form() == Form::Integer) return Cell::date(day_of({cell.as_integer()}));
             if (cell.form() == Form::Timestamp) return Cell::date(day_of(cell.as_timestamp()));
             break;
-        case Form::Text: break;
+        case Form::Text:
+            break;
     }
     throw Bug(std::string("a query returned ") + record::name(cell.form()) + " where " + record::name(form) +
               " was asked for");

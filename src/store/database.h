@@ -27,8 +27,9 @@ enum class Engine { Sqlite, Postgres };
 /// The few things the engines spell differently. One SQL text serves both; where it can not, it asks here.
 struct Dialect {
     Engine engine = Engine::Sqlite;
-    /// Column type of a form (design: typed storage). Tables that insert_rows fills use these and no others. SQLite keeps
-    /// timestamps and dates (midnight UTC) as epoch seconds and booleans as 0 and 1; the type name tells the form.
+    /// Column type of a form (design: typed storage). Tables that insert_rows fills use these and no others. SQLite
+    /// keeps timestamps and dates (midnight UTC) as epoch seconds and booleans as 0 and 1; the type name tells the
+    /// form.
     const char* type(Form form) const;
     /// ` COLLATE "C"` on PostgreSQL, nothing on SQLite, for text that is compared or sorted.
     const char* collate() const;

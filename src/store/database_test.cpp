@@ -16,9 +16,10 @@ namespace {
 class Databases : public OnBothEngines {
 protected:
     void make_table(const std::string& name = "thing") {
-        db->define(with_types("CREATE TABLE " + name +
-                                  " (id {text}, yes {boolean}, count {integer}, share {real}, at {timestamp}, day {date})",
-                              db->dialect()));
+        db->define(
+            with_types("CREATE TABLE " + name +
+                           " (id {text}, yes {boolean}, count {integer}, share {real}, at {timestamp}, day {date})",
+                       db->dialect()));
     }
     const std::vector<std::string> columns{"id", "yes", "count", "share", "at", "day"};
     const std::vector<Form> forms{Form::Text, Form::Boolean, Form::Integer, Form::Real, Form::Timestamp, Form::Date};
@@ -115,8 +116,7 @@ TEST_P(Databases, an_expression_has_the_form_it_is_asked_for) {
     run("UPDATE thing SET at = at, yes = TRUE, share = 2.5");
     db->read([&](Connection& session) {
         const std::vector<Form> asked{Form::Integer, Form::Real, Form::Boolean, Form::Integer};
-        const auto rows =
-            session.rows("SELECT count(*), sum(count), count(*) > 1, sum(share) FROM thing", {}, asked);
+        const auto rows = session.rows("SELECT count(*), sum(count), count(*) > 1, sum(share) FROM thing", {}, asked);
         EXPECT_EQ(rows[0][0].cell(), Cell::integer(2));
         EXPECT_EQ(rows[0][1].cell(), Cell::real(3));
         EXPECT_EQ(rows[0][2].cell(), Cell::boolean(true));
@@ -124,8 +124,7 @@ TEST_P(Databases, an_expression_has_the_form_it_is_asked_for) {
         EXPECT_EQ(session.integer("SELECT sum(count) FROM thing"), 3);
         EXPECT_EQ(session.integer("SELECT max(count) FROM thing WHERE id = 'nobody'"), std::nullopt);
         EXPECT_EQ(session.text("SELECT id FROM thing WHERE id = 'nobody'"), std::nullopt);
-        EXPECT_EQ(session.text("SELECT '?' || id /* what? */ FROM thing WHERE id = ? -- why?",
-                               params(Cell::text("b"))),
+        EXPECT_EQ(session.text("SELECT '?' || id /* what? */ FROM thing WHERE id = ? -- why?", params(Cell::text("b"))),
                   "?b");
     });
 }
@@ -133,8 +132,7 @@ TEST_P(Databases, an_expression_has_the_form_it_is_asked_for) {
 TEST_P(Databases, text_is_compared_and_sorted_by_its_bytes) {
     make_table();
     insert(things({"b", "B", "a", "ä", "A", "_", "Z"}));
-    EXPECT_EQ(lines("SELECT id FROM thing ORDER BY id"),
-              (std::vector<std::string>{"A", "B", "Z", "_", "a", "b", "ä"}));
+    EXPECT_EQ(lines("SELECT id FROM thing ORDER BY id"), (std::vector<std::string>{"A", "B", "Z", "_", "a", "b", "ä"}));
     EXPECT_EQ(value("SELECT count(*) FROM thing WHERE id < ?", params(Cell::text("a"))), "4");
 }
 
@@ -143,7 +141,8 @@ TEST_P(Databases, names_are_quoted_in_lower_case) {
     EXPECT_EQ(quoted(std::string("a\"b")), "\"a\"\"b\"");
     EXPECT_THROW(quoted(""), Bug);
     EXPECT_THROW(quoted(std::string_view("a\0b", 3)), Bug);
-    db->define("CREATE TABLE " + quoted("Order") + " (" + quoted("Select") + " " + db->dialect().type(Form::Integer) + ")");
+    db->define("CREATE TABLE " + quoted("Order") + " (" + quoted("Select") + " " + db->dialect().type(Form::Integer) +
+               ")");
     run("INSERT INTO " + quoted("ORDER") + " VALUES (3)");
     EXPECT_EQ(value("SELECT " + quoted("SELECT") + " FROM " + quoted("order")), "3");
 }
@@ -152,11 +151,11 @@ TEST_P(Databases, json_and_iso_expressions_read_the_same_on_both_engines) {
     make_table();
     insert(one_row_of_everything());
     const Dialect dialect = db->dialect();
-    EXPECT_EQ(lines("SELECT " + dialect.json_text("id") + ", " + dialect.iso("at", Form::Timestamp) + ", " +
-                    dialect.iso("day", Form::Date) + " FROM thing"),
-              (std::vector<std::string>{
-                  "\"Grüße, \\\"O'Neill\\\" ?1 \xF0\x9F\x98\x80\"|1969-12-31T23:59:59Z|1969-12-31", "null|-|-",
-                  "\"z\"|9999-12-31T23:59:59Z|9999-12-31"}));
+    EXPECT_EQ(
+        lines("SELECT " + dialect.json_text("id") + ", " + dialect.iso("at", Form::Timestamp) + ", " +
+              dialect.iso("day", Form::Date) + " FROM thing"),
+        (std::vector<std::string>{"\"Grüße, \\\"O'Neill\\\" ?1 \xF0\x9F\x98\x80\"|1969-12-31T23:59:59Z|1969-12-31",
+                                  "null|-|-", "\"z\"|9999-12-31T23:59:59Z|9999-12-31"}));
 }
 
 TEST_P(Databases, statements_say_how_many_rows_they_changed) {
@@ -229,9 +228,8 @@ TEST_P(Databases, a_failed_statement_undoes_its_transaction_even_when_the_work_g
     make_table();
     db->define("CREATE UNIQUE INDEX thing_id ON thing (id)");
     insert(things({"a"}));
-    const std::string said = failure_of([&] {
-        db->write([&](Transaction& tx) { tx.db().run("INSERT INTO thing (id) VALUES ('b'), ('a')"); });
-    });
+    const std::string said = failure_of(
+        [&] { db->write([&](Transaction& tx) { tx.db().run("INSERT INTO thing (id) VALUES ('b'), ('a')"); }); });
     EXPECT_NE(said.find("refused a row"), std::string::npos) << said;
     EXPECT_EQ(value("SELECT count(*) FROM thing"), "1");
 }
@@ -304,7 +302,8 @@ TEST_P(Databases, migrations_go_on_from_where_a_crash_left_them) {
 }
 
 TEST_P(Databases, two_programs_can_make_the_schema_at_once) {
-    const std::string place = GetParam() == Engine::Sqlite ? folder.file("second.db") : fresh_location(GetParam(), folder);
+    const std::string place =
+        GetParam() == Engine::Sqlite ? folder.file("second.db") : fresh_location(GetParam(), folder);
     std::vector<std::thread> threads;
     std::atomic<int> opened = 0;
     for (int i = 0; i < 3; ++i) {
@@ -320,7 +319,8 @@ TEST_P(Databases, two_programs_can_make_the_schema_at_once) {
 }
 
 TEST_P(Databases, a_schema_of_a_newer_program_is_refused) {
-    run("INSERT INTO schema_version (part, version, at) SELECT part, 99, at FROM schema_version WHERE part = 'store' AND "
+    run("INSERT INTO schema_version (part, version, at) SELECT part, 99, at FROM schema_version WHERE part = 'store' "
+        "AND "
         "version = 1");
     db.reset();
     const std::string said = failure_of([&] { Database::open(location, world); });
@@ -336,7 +336,8 @@ TEST_P(Databases, long_names_stay_distinct_within_what_postgresql_keeps) {
     EXPECT_NE(one, two);
 }
 
-// ---- What one engine has ---------------------------------------------------------------------------------------------
+// ---- What one engine has
+// ---------------------------------------------------------------------------------------------
 
 class SqliteFile : public ::testing::Test {
 protected:
@@ -397,7 +398,8 @@ TEST_F(SqliteFile, a_full_disk_undoes_the_transaction) {
             const std::string text(100'000, 'x');
             for (int i = 0; i < 100; ++i) {
                 const std::string name = std::to_string(i);
-                tx.db().run("INSERT INTO setting (name, value) VALUES (?, ?)", params(Cell::text(name), Cell::text(text)));
+                tx.db().run("INSERT INTO setting (name, value) VALUES (?, ?)",
+                            params(Cell::text(name), Cell::text(text)));
             }
         });
     });
@@ -472,8 +474,9 @@ TEST_F(SqliteFile, other_programs_can_read_it_while_we_run) {
     const auto db = Database::open(location, world);
     db->write([](Transaction& tx) { tx.db().run("INSERT INTO setting (name, value) VALUES ('a', 'b')"); });
     const std::string out = folder.file("out");
-    ASSERT_EQ(std::system(("sqlite3 " + location + " 'PRAGMA integrity_check; SELECT value FROM setting' > " + out).c_str()),
-              0);
+    ASSERT_EQ(
+        std::system(("sqlite3 " + location + " 'PRAGMA integrity_check; SELECT value FROM setting' > " + out).c_str()),
+        0);
     std::stringstream said;
     said << std::ifstream(out).rdbuf();
     EXPECT_EQ(said.str(), "ok\nb\n");
@@ -519,7 +522,8 @@ TEST_F(PostgresPlace, a_transaction_whose_connection_is_lost_is_run_again) {
         const std::int64_t session = tx.db().integer("SELECT pg_backend_pid()").value();
         tx.db().run("INSERT INTO setting (name, value) VALUES ('a', 'b')");
         tx.stage(Change{.table = "setting", .record = "a"});
-        if (++runs == 1) other->connect()->integer("SELECT pg_terminate_backend(?::int)::int", params(Cell::integer(session)));
+        if (++runs == 1)
+            other->connect()->integer("SELECT pg_terminate_backend(?::int)::int", params(Cell::integer(session)));
     });
     EXPECT_EQ(runs, 2);
     EXPECT_EQ(db->connect()->integer("SELECT count(*) FROM change_log"), 1);

@@ -40,12 +40,18 @@ auto named(const Choices& choices, const std::string& word) {
 Value parse_value(const std::string& text, Form form) {
     if (text.empty()) return Value(Cell::null(form));
     switch (form) {
-        case Form::Text: return Value::of(text);
-        case Form::Boolean: return Value(Cell::boolean(text == "true"));
-        case Form::Integer: return Value(Cell::integer(parse_int(text).value_or(0)));
-        case Form::Real: return Value(Cell::real(parse_double(text).value_or(0)));
-        case Form::Timestamp: return Value(Cell::timestamp(parse_timestamp(text).value_or(Timestamp{})));
-        case Form::Date: return Value(Cell::date(parse_date(text).value_or(Date{})));
+        case Form::Text:
+            return Value::of(text);
+        case Form::Boolean:
+            return Value(Cell::boolean(text == "true"));
+        case Form::Integer:
+            return Value(Cell::integer(parse_int(text).value_or(0)));
+        case Form::Real:
+            return Value(Cell::real(parse_double(text).value_or(0)));
+        case Form::Timestamp:
+            return Value(Cell::timestamp(parse_timestamp(text).value_or(Timestamp{})));
+        case Form::Date:
+            return Value(Cell::date(parse_date(text).value_or(Date{})));
     }
     return {};
 }
@@ -76,35 +82,44 @@ std::vector<ObjectCursor> select_cursors(Connection& db, const std::string& rest
 
 const char* name(StepStatus status) {
     switch (status) {
-        case StepStatus::Running: return "in process";
-        case StepStatus::Succeeded: return "succeeded";
-        case StepStatus::Failed: return "failed";
-        case StepStatus::Incomplete: return "incomplete";
+        case StepStatus::Running:
+            return "in process";
+        case StepStatus::Succeeded:
+            return "succeeded";
+        case StepStatus::Failed:
+            return "failed";
+        case StepStatus::Incomplete:
+            return "incomplete";
     }
     return "in process";
 }
 
 const char* name(ObjectCursor::State state) {
     switch (state) {
-        case ObjectCursor::State::Never: return "never";
-        case ObjectCursor::State::Loading: return "loading";
-        case ObjectCursor::State::Following: return "following";
+        case ObjectCursor::State::Never:
+            return "never";
+        case ObjectCursor::State::Loading:
+            return "loading";
+        case ObjectCursor::State::Following:
+            return "following";
     }
     return "never";
 }
 
 std::int64_t begin_step(Transaction& tx, std::int64_t cycle, std::string_view object, std::string_view operation) {
     const std::int64_t id = tx.take_ids("step", 1);
-    tx.db().run("INSERT INTO step_history (id, cycle, object, operation, status, started, created, updated, deleted, "
-                "failed, skipped, calls) VALUES (?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0)",
-                params(Cell::integer(id), Cell::integer(cycle), Cell::text(object), Cell::text(operation),
-                       Cell::text(name(StepStatus::Running)), Cell::timestamp(tx.now())));
+    tx.db().run(
+        "INSERT INTO step_history (id, cycle, object, operation, status, started, created, updated, deleted, "
+        "failed, skipped, calls) VALUES (?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0)",
+        params(Cell::integer(id), Cell::integer(cycle), Cell::text(object), Cell::text(operation),
+               Cell::text(name(StepStatus::Running)), Cell::timestamp(tx.now())));
     return id;
 }
 
 void save_step(Transaction& tx, const Step& step) {
     const std::int64_t rows = tx.db().run(
-        "UPDATE step_history SET cycle = ?, object = ?, operation = ?, status = ?, started = ?, ended = ?, created = ?, "
+        "UPDATE step_history SET cycle = ?, object = ?, operation = ?, status = ?, started = ?, ended = ?, created = "
+        "?, "
         "updated = ?, deleted = ?, failed = ?, skipped = ?, calls = ?, detail = ? WHERE id = ?",
         params(Cell::integer(step.cycle), Cell::text(step.object), Cell::text(step.operation),
                Cell::text(name(step.status)), Cell::timestamp(step.started), moment(step.ended),
@@ -120,7 +135,8 @@ std::int64_t next_cycle(Transaction& tx) {
 
 std::vector<Step> steps(Connection& db, int rows_max, std::int64_t cycle) {
     std::string sql =
-        "SELECT id, cycle, object, operation, status, started, ended, created, updated, deleted, failed, skipped, calls, "
+        "SELECT id, cycle, object, operation, status, started, ended, created, updated, deleted, failed, skipped, "
+        "calls, "
         "detail FROM step_history ";
     std::vector<Cell> parameters;
     if (cycle != 0) {
@@ -156,12 +172,12 @@ void close_abandoned_steps(Transaction& tx) {
 }
 
 void add_error(Transaction& tx, const SyncError& error) {
-    tx.db().run("INSERT INTO sync_error (id, at, object, record, operation, code, message, hint, step, resolved) VALUES "
-                "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                params(Cell::integer(tx.take_ids("sync_error", 1)), Cell::timestamp(error.at), Cell::text(error.object),
-                       Cell::text(error.record), Cell::text(error.operation), Cell::text(error.code),
-                       Cell::text(error.message), Cell::text(error.hint), Cell::integer(error.step),
-                       moment(error.resolved)));
+    tx.db().run(
+        "INSERT INTO sync_error (id, at, object, record, operation, code, message, hint, step, resolved) VALUES "
+        "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        params(Cell::integer(tx.take_ids("sync_error", 1)), Cell::timestamp(error.at), Cell::text(error.object),
+               Cell::text(error.record), Cell::text(error.operation), Cell::text(error.code), Cell::text(error.message),
+               Cell::text(error.hint), Cell::integer(error.step), moment(error.resolved)));
 }
 
 void resolve_errors(Transaction& tx, std::string_view object, std::string_view record, std::string_view operation) {
@@ -210,7 +226,8 @@ std::vector<ObjectCursor> object_cursors(Connection& db) {
 void save_cursor(Transaction& tx, const ObjectCursor& cursor) {
     tx.db().run(
         "INSERT INTO object_cursor (object, state, watermark, deletes_watermark, load_started, load_job, load_locator, "
-        "load_rows, load_expected, complete_as_of) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (object) DO UPDATE "
+        "load_rows, load_expected, complete_as_of) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (object) DO "
+        "UPDATE "
         "SET state = excluded.state, watermark = excluded.watermark, deletes_watermark = excluded.deletes_watermark, "
         "load_started = excluded.load_started, load_job = excluded.load_job, load_locator = excluded.load_locator, "
         "load_rows = excluded.load_rows, load_expected = excluded.load_expected, complete_as_of = "
@@ -229,8 +246,9 @@ std::optional<std::string> setting(Connection& db, std::string_view name) {
 }
 
 void save_setting(Transaction& tx, std::string_view name, std::string_view value) {
-    tx.db().run("INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-                params(Cell::text(name), Cell::text(value)));
+    tx.db().run(
+        "INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        params(Cell::text(name), Cell::text(value)));
 }
 
 std::optional<std::string> sealed_secret(Connection& db, std::string_view name) {
@@ -246,9 +264,10 @@ std::optional<std::string> sealed_secret(Connection& db, std::string_view name) 
 
 void save_sealed_secret(Transaction& tx, std::string_view name, std::string_view sealed) {
     const std::string text = to_base64(sealed);  // sealed bytes may hold NUL, which text columns do not take
-    tx.db().run("INSERT INTO secret (name, sealed) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET sealed = "
-                "excluded.sealed",
-                params(Cell::text(name), Cell::text(text)));
+    tx.db().run(
+        "INSERT INTO secret (name, sealed) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET sealed = "
+        "excluded.sealed",
+        params(Cell::text(name), Cell::text(text)));
 }
 
 void remove_secret(Transaction& tx, std::string_view name) {
@@ -257,14 +276,16 @@ void remove_secret(Transaction& tx, std::string_view name) {
 
 void count_calls(Transaction& tx, Timestamp at, std::int64_t calls) {
     const Timestamp hour = {at.seconds - at.seconds % kHourSeconds};
-    tx.db().run("INSERT INTO api_calls (hour, calls) VALUES (?, ?) ON CONFLICT (hour) DO UPDATE SET calls = "
-                "api_calls.calls + excluded.calls",
-                params(Cell::timestamp(hour), Cell::integer(calls)));
+    tx.db().run(
+        "INSERT INTO api_calls (hour, calls) VALUES (?, ?) ON CONFLICT (hour) DO UPDATE SET calls = "
+        "api_calls.calls + excluded.calls",
+        params(Cell::timestamp(hour), Cell::integer(calls)));
 }
 
 std::int64_t calls_since(Connection& db, Timestamp since) {
-    return db.integer("SELECT COALESCE(sum(calls), 0) FROM api_calls WHERE hour > ?",
-                      params(Cell::timestamp(since.plus(-kHourSeconds))))
+    return db
+        .integer("SELECT COALESCE(sum(calls), 0) FROM api_calls WHERE hour > ?",
+                 params(Cell::timestamp(since.plus(-kHourSeconds))))
         .value_or(0);
 }
 
@@ -272,7 +293,8 @@ void hold(Transaction& tx, const Held& held) {
     const std::string theirs = record::to_text(held.theirs.cell());
     tx.db().run(
         "INSERT INTO held (object, record, field, reason, theirs, theirs_form, since) VALUES (?, ?, ?, ?, ?, ?, ?) ON "
-        "CONFLICT (object, record, field) DO UPDATE SET reason = excluded.reason, theirs = excluded.theirs, theirs_form "
+        "CONFLICT (object, record, field) DO UPDATE SET reason = excluded.reason, theirs = excluded.theirs, "
+        "theirs_form "
         "= excluded.theirs_form",
         params(Cell::text(held.object), Cell::text(held.record), Cell::text(held.field), Cell::text(held.reason),
                Cell::text(theirs), Cell::text(record::name(held.theirs.cell().form())), Cell::timestamp(held.since)));
@@ -285,21 +307,22 @@ void unhold(Transaction& tx, std::string_view object, std::string_view record, s
 
 std::vector<Held> held_fields(Connection& db, std::string_view object, std::string_view record) {
     std::vector<Held> found;
-    db.query("SELECT object, record, field, reason, theirs, theirs_form, since FROM held WHERE object = ? AND record = ? "
-             "ORDER BY field",
-             params(Cell::text(object), Cell::text(record)), [&](std::span<const Cell> row) {
-                 Form form = Form::Text;
-                 for (const Form one : kForms) {
-                     if (text_of(row[5]) == record::name(one)) form = one;
-                 }
-                 found.push_back({.object = text_of(row[0]),
-                                  .record = text_of(row[1]),
-                                  .field = text_of(row[2]),
-                                  .reason = text_of(row[3]),
-                                  .theirs = parse_value(text_of(row[4]), form),
-                                  .since = row[6].as_timestamp()});
-                 return true;
-             });
+    db.query(
+        "SELECT object, record, field, reason, theirs, theirs_form, since FROM held WHERE object = ? AND record = ? "
+        "ORDER BY field",
+        params(Cell::text(object), Cell::text(record)), [&](std::span<const Cell> row) {
+            Form form = Form::Text;
+            for (const Form one : kForms) {
+                if (text_of(row[5]) == record::name(one)) form = one;
+            }
+            found.push_back({.object = text_of(row[0]),
+                             .record = text_of(row[1]),
+                             .field = text_of(row[2]),
+                             .reason = text_of(row[3]),
+                             .theirs = parse_value(text_of(row[4]), form),
+                             .since = row[6].as_timestamp()});
+            return true;
+        });
     return found;
 }
 

@@ -56,7 +56,7 @@ std::vector<SyncError> errors(Connection& db, int rows_max, bool open_only);
 struct ObjectCursor {
     std::string object;
     enum class State { Never, Loading, Following } state = State::Never;
-    std::optional<Timestamp> watermark;         ///< everything stamped before it was read at least once
+    std::optional<Timestamp> watermark;          ///< everything stamped before it was read at least once
     std::optional<Timestamp> deletes_watermark;  ///< the delete log was read up to here
     std::optional<Timestamp> load_started;       ///< server time when the running or last load began
     std::string load_job;                        ///< bulk job, empty: REST

@@ -136,8 +136,11 @@ TEST_P(Journal, a_cursor_comes_back_as_it_was_saved) {
     EXPECT_EQ(found->load_rows, 40000);
     EXPECT_EQ(found->load_expected, 1000000);
 
-    cursor = {.object = "Lead", .state = ObjectCursor::State::Following, .watermark = Timestamp{200},
-              .deletes_watermark = Timestamp{201}, .complete_as_of = Timestamp{202}};
+    cursor = {.object = "Lead",
+              .state = ObjectCursor::State::Following,
+              .watermark = Timestamp{200},
+              .deletes_watermark = Timestamp{201},
+              .complete_as_of = Timestamp{202}};
     write([&](Transaction& tx) { save_cursor(tx, cursor); });
     const auto all = read([](Connection& session) { return object_cursors(session); });
     ASSERT_EQ(all.size(), 2U);
@@ -182,27 +185,38 @@ TEST_P(Journal, calls_are_counted_by_the_hour) {
         count_calls(tx, now, 3);
         count_calls(tx, now.plus(60), 4);
     });
-    const auto since = [&](Timestamp at) { return read([&](Connection& session) { return calls_since(session, at); }); };
+    const auto since = [&](Timestamp at) {
+        return read([&](Connection& session) { return calls_since(session, at); });
+    };
     EXPECT_EQ(since(now.plus(-86400)), 107);
     EXPECT_EQ(since(now.plus(-600)), 7);
     EXPECT_EQ(since(now.plus(86400)), 0);
 }
 
 TEST_P(Journal, a_held_field_keeps_what_was_heard_and_since_when) {
-    const std::vector<Value> values{Value::of("Closed \"Won\""), Value(Cell::boolean(true)), Value(Cell::integer(-4)),
-                                    Value(Cell::real(0.1)),      Value(Cell::date({20781})),
-                                    Value(Cell::timestamp({1795509000})), Value(Cell::null(Form::Date))};
+    const std::vector<Value> values{Value::of("Closed \"Won\""),  Value(Cell::boolean(true)),
+                                    Value(Cell::integer(-4)),     Value(Cell::real(0.1)),
+                                    Value(Cell::date({20781})),   Value(Cell::timestamp({1795509000})),
+                                    Value(Cell::null(Form::Date))};
     for (std::size_t i = 0; i < values.size(); ++i) {
         write([&](Transaction& tx) {
-            hold(tx, Held{.object = "Lead", .record = "00Q1", .field = "F" + std::to_string(i), .reason = "blocked",
-                          .theirs = values[i], .since = {100}});
+            hold(tx, Held{.object = "Lead",
+                          .record = "00Q1",
+                          .field = "F" + std::to_string(i),
+                          .reason = "blocked",
+                          .theirs = values[i],
+                          .since = {100}});
         });
     }
     const auto held = [&] { return read([](Connection& session) { return held_fields(session, "Lead", "00Q1"); }); };
     ASSERT_EQ(held().size(), values.size());
     for (std::size_t i = 0; i < values.size(); ++i) EXPECT_EQ(held()[i].theirs, values[i]) << i;
     write([](Transaction& tx) {
-        hold(tx, Held{.object = "Lead", .record = "00Q1", .field = "F0", .reason = "ask", .theirs = Value::of("new"),
+        hold(tx, Held{.object = "Lead",
+                      .record = "00Q1",
+                      .field = "F0",
+                      .reason = "ask",
+                      .theirs = Value::of("new"),
                       .since = {200}});
         unhold(tx, "Lead", "00Q1", "F1");
     });

@@ -60,8 +60,8 @@ bool is_dead(const Holder& holder) {
 
 Holder read_holder(Connection& db, std::string_view work) {
     Holder holder;
-    db.query("SELECT owner, machine, started, token, process, since FROM lease WHERE work = ?", params(Cell::text(work)),
-             [&](std::span<const Cell> row) {
+    db.query("SELECT owner, machine, started, token, process, since FROM lease WHERE work = ?",
+             params(Cell::text(work)), [&](std::span<const Cell> row) {
                  holder.owner = record::to_text(row[0]);
                  holder.machine = record::to_text(row[1]);
                  holder.started = record::to_text(row[2]);
@@ -132,9 +132,10 @@ void Lease::guard(Transaction& tx) const {
 
 void Lease::release(Database& db) {
     db.write([&](Transaction& tx) {
-        tx.db().run("UPDATE lease SET expires_at = ?, owner = NULL, since = NULL, process = NULL WHERE work = ? AND "
-                    "token = ?",
-                    params(Cell::timestamp({}), Cell::text(work_), Cell::integer(token_)));
+        tx.db().run(
+            "UPDATE lease SET expires_at = ?, owner = NULL, since = NULL, process = NULL WHERE work = ? AND "
+            "token = ?",
+            params(Cell::timestamp({}), Cell::text(work_), Cell::integer(token_)));
     });
 }
 

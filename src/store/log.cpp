@@ -13,8 +13,8 @@ namespace {
 using record::append_json;
 using record::quoted_json;
 
-const std::vector<std::string> kChangeColumns{"position", "at",    "table_name", "record", "kind",
-                                              "class",    "step",  "call",       "rule",   "fields"};
+const std::vector<std::string> kChangeColumns{"position", "at",   "table_name", "record", "kind",
+                                              "class",    "step", "call",       "rule",   "fields"};
 const std::vector<Form> kChangeForms{Form::Integer, Form::Timestamp, Form::Text, Form::Text, Form::Text,
                                      Form::Text,    Form::Integer,   Form::Text, Form::Text, Form::Text};
 constexpr const char* kSelectChange =
@@ -134,11 +134,16 @@ const char* name(Class cls) {
 
 const char* name(ChangeKind kind) {
     switch (kind) {
-        case ChangeKind::Insert: return "insert";
-        case ChangeKind::Update: return "update";
-        case ChangeKind::Delete: return "delete";
-        case ChangeKind::Undelete: return "undelete";
-        case ChangeKind::Snapshot: return "snapshot";
+        case ChangeKind::Insert:
+            return "insert";
+        case ChangeKind::Update:
+            return "update";
+        case ChangeKind::Delete:
+            return "delete";
+        case ChangeKind::Undelete:
+            return "undelete";
+        case ChangeKind::Snapshot:
+            return "snapshot";
     }
     return "update";
 }
@@ -160,10 +165,10 @@ void Transaction::stage(Activity activity) {
 
 std::int64_t Transaction::take_ids(std::string_view counter, std::int64_t count) {
     check(count >= 0, "a negative number of ids is taken");
-    const std::optional<std::int64_t> last =
-        connection_.integer("INSERT INTO counter (name, last) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET last = "
-                            "counter.last + excluded.last RETURNING last",
-                            params(Cell::text(counter), Cell::integer(count)));
+    const std::optional<std::int64_t> last = connection_.integer(
+        "INSERT INTO counter (name, last) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET last = "
+        "counter.last + excluded.last RETURNING last",
+        params(Cell::text(counter), Cell::integer(count)));
     check(last.has_value(), "a counter gave no number");
     return *last - count + 1;
 }
@@ -244,14 +249,16 @@ std::int64_t follower_position(Connection& db, std::string_view follower) {
 }
 
 void move_follower(Transaction& tx, std::string_view follower, std::int64_t position) {
-    tx.db().run("INSERT INTO follower (name, position) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET position = "
-                "excluded.position",
-                params(Cell::text(follower), Cell::integer(position)));
+    tx.db().run(
+        "INSERT INTO follower (name, position) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET position = "
+        "excluded.position",
+        params(Cell::text(follower), Cell::integer(position)));
 }
 
 std::vector<LoggedActivity> activities_of(Connection& db, std::int64_t person, int type, int rows_max) {
     std::vector<Cell> parameters = params(Cell::integer(person));
-    std::string sql = "SELECT id, person, type, at, position, primary_id, class, attributes FROM activity WHERE person = ?";
+    std::string sql =
+        "SELECT id, person, type, at, position, primary_id, class, attributes FROM activity WHERE person = ?";
     if (type != 0) {
         sql += " AND type = ?";
         parameters.push_back(Cell::integer(type));

@@ -46,10 +46,10 @@ struct Change {
 /// One entry of a person's history.
 struct Activity {
     std::int64_t person = 0;
-    int type = 0;              ///< domain 16.1: 34 Add to Opportunity, 35 Remove from Opportunity, 36 Update Opportunity
-    Timestamp at;              ///< when it happened, which for imported history is not when we learnt of it
-    std::string primary;       ///< the record it is about: the opportunity's Salesforce id
-    std::string attributes;    ///< a JSON object with the names of domain 16.1
+    int type = 0;            ///< domain 16.1: 34 Add to Opportunity, 35 Remove from Opportunity, 36 Update Opportunity
+    Timestamp at;            ///< when it happened, which for imported history is not when we learnt of it
+    std::string primary;     ///< the record it is about: the opportunity's Salesforce id
+    std::string attributes;  ///< a JSON object with the names of domain 16.1
     Class cls = Class::News;
 };
 

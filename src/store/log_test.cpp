@@ -130,7 +130,8 @@ TEST_P(ChangeLog, ids_are_dense_and_each_counter_has_its_own) {
 
 TEST_P(ChangeLog, activities_carry_the_position_of_their_change) {
     const auto activity = [](std::int64_t person, int type, std::int64_t at) {
-        return Activity{.person = person, .type = type, .at = {at}, .primary = "006", .attributes = R"({"Role": "Buyer"})"};
+        return Activity{
+            .person = person, .type = type, .at = {at}, .primary = "006", .attributes = R"({"Role": "Buyer"})"};
     };
     db->write([&](Transaction& tx) {
         tx.stage(change("a"));
@@ -175,8 +176,8 @@ TEST_P(ChangeLog, a_change_of_nothing_is_a_bug) {
     EXPECT_THROW(db->write([](Transaction& tx) { tx.stage(Change{.table = "thing", .record = ""}); }), Bug);
 }
 
-// The follower polls while writers of several "processes" commit. If a position could become visible before a lower one,
-// the follower would step over the lower one and never come back.
+// The follower polls while writers of several "processes" commit. If a position could become visible before a lower
+// one, the follower would step over the lower one and never come back.
 TEST_P(ChangeLog, a_follower_sees_every_position_once_and_in_order_while_writers_race) {
     constexpr int writers = 4;
     constexpr int transactions = 60;
@@ -192,7 +193,8 @@ TEST_P(ChangeLog, a_follower_sees_every_position_once_and_in_order_while_writers
                         const std::string record = std::to_string(writer) + "/" + std::to_string(i);
                         const bool loads = i % 5 == 0;
                         if (loads) tx.log_now(change(record + "/0"));
-                        for (int k = loads ? 1 : 0; k < 1 + i % 3; ++k) tx.stage(change(record + "/" + std::to_string(k)));
+                        for (int k = loads ? 1 : 0; k < 1 + i % 3; ++k)
+                            tx.stage(change(record + "/" + std::to_string(k)));
                     });
                 }
             }
@@ -222,7 +224,8 @@ TEST_P(ChangeLog, a_follower_sees_every_position_once_and_in_order_while_writers
         records.push_back(seen[i].change.record);
     }
     std::size_t expected = 0;
-    for (int i = 0; i < transactions; ++i) expected += static_cast<std::size_t>(writers * std::max(1 + i % 3, i % 5 == 0 ? 1 : 0));
+    for (int i = 0; i < transactions; ++i)
+        expected += static_cast<std::size_t>(writers * std::max(1 + i % 3, i % 5 == 0 ? 1 : 0));
     EXPECT_EQ(records.size(), expected);
     // The rows of one transaction stand together.
     for (std::size_t i = 0; i + 1 < records.size(); ++i) {

@@ -17,9 +17,12 @@ namespace {
 constexpr std::size_t kNameBytesMax = 63;  // what PostgreSQL keeps of a name
 
 constexpr std::array kTypes{
-    std::pair{std::string_view("{text}"), Form::Text},       std::pair{std::string_view("{boolean}"), Form::Boolean},
-    std::pair{std::string_view("{integer}"), Form::Integer}, std::pair{std::string_view("{real}"), Form::Real},
-    std::pair{std::string_view("{timestamp}"), Form::Timestamp}, std::pair{std::string_view("{date}"), Form::Date},
+    std::pair{std::string_view("{text}"), Form::Text},
+    std::pair{std::string_view("{boolean}"), Form::Boolean},
+    std::pair{std::string_view("{integer}"), Form::Integer},
+    std::pair{std::string_view("{real}"), Form::Real},
+    std::pair{std::string_view("{timestamp}"), Form::Timestamp},
+    std::pair{std::string_view("{date}"), Form::Date},
 };
 
 // What is written here is what a fresh database gets and what an old one is led through: a version that was released

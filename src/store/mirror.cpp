@@ -1,6 +1,8 @@
 #include "store/mirror.h"
 
 #include <algorithm>
+#include <functional>
+#include <iterator>
 #include <map>
 #include <unordered_map>
 #include <utility>
@@ -182,9 +184,8 @@ RowsByColumns group_updates(const PageShape& shape, const std::vector<RowChange>
     for (std::size_t i = kExactUpdatesMax; i < by_use.size(); ++i) {
         const auto group = exact.find(*by_use[i].second);
         Columns references;
-        std::ranges::copy_if(group->first, std::back_inserter(references), [&](int column) {
-            return is_reference(*shape.fields[static_cast<std::size_t>(column)]);
-        });
+        std::ranges::copy_if(group->first, std::back_inserter(references),
+                             [&](int column) { return is_reference(*shape.fields[static_cast<std::size_t>(column)]); });
         Wide& joined = wide[references];
         joined.columns.resize(shape.fields.size());
         for (const int column : group->first) joined.columns[static_cast<std::size_t>(column)] = true;
@@ -291,8 +292,8 @@ PageShape full_shape(const MirrorObject& object) {
     for (const MirrorField& field : object.fields) {
         if (field.live) fields.push_back(&field);
     }
-    std::ranges::stable_partition(
-        fields, [](const MirrorField* field) { return equals_ignoring_case(field->field.name, "Id"); });
+    std::stable_partition(fields.begin(), fields.end(),
+                          [](const MirrorField* field) { return equals_ignoring_case(field->field.name, "Id"); });
     return shape_from(object, std::move(fields));
 }
 
@@ -342,7 +343,7 @@ std::vector<DeadRow> bury(Transaction& tx, const MirrorObject& object, std::span
     }
     std::vector<std::string_view> keys(ids.begin(), ids.end());
     std::ranges::sort(keys);
-    keys.erase(std::ranges::unique(keys).begin(), keys.end());
+    keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
     const Batch known = tx.db().rows_by_key(object.table, "id", keys, columns, forms);
 
     std::vector<DeadRow> dead;
@@ -352,8 +353,12 @@ std::vector<DeadRow> bury(Transaction& tx, const MirrorObject& object, std::span
         if (is_deleted != nullptr && !old[deleted_column].is_null() && old[deleted_column].as_boolean()) continue;
         dead.push_back({std::string(old[1].as_text()), old[0].as_integer()});
         rows.add_row()[0] = old[0];
-        Change change{.table = object.table, .record = dead.back().id, .kind = ChangeKind::Delete, .cls = cls,
-                      .cause = cause, .fields = {}};
+        Change change{.table = object.table,
+                      .record = dead.back().id,
+                      .kind = ChangeKind::Delete,
+                      .cls = cls,
+                      .cause = cause,
+                      .fields = {}};
         for (std::size_t i = 0; i < fields.size(); ++i) {
             const Cell& before = old[i + 2];
             if (fields[i] == is_deleted) {
@@ -366,10 +371,9 @@ std::vector<DeadRow> bury(Transaction& tx, const MirrorObject& object, std::span
         }
         tx.stage(std::move(change));
     }
-    const std::string sql =
-        is_deleted != nullptr
-            ? "UPDATE " + quoted(object.table) + " SET " + quoted(is_deleted->column) + " = TRUE WHERE ls_row = ?"
-            : "DELETE FROM " + quoted(object.table) + " WHERE ls_row = ?";
+    const std::string sql = is_deleted != nullptr ? "UPDATE " + quoted(object.table) + " SET " +
+                                                        quoted(is_deleted->column) + " = TRUE WHERE ls_row = ?"
+                                                  : "DELETE FROM " + quoted(object.table) + " WHERE ls_row = ?";
     if (!dead.empty()) tx.db().run_each(sql, rows);
     return dead;
 }

@@ -23,8 +23,9 @@ struct RowChange {
 };
 
 struct MirrorChanges {
-    std::vector<RowChange> rows;  ///< one a row of the page; a repeated id in a page: the last one counts, others are Same
-    Batch before;                 ///< old rows, same columns as the page
+    /// One a row of the page. Of a repeated id the newest row counts (of equals the last), the others are Same.
+    std::vector<RowChange> rows;
+    Batch before;  ///< old rows: the columns of the page, then ls_row
 };
 
 /// The fields of a page, in its column order.
@@ -41,11 +42,15 @@ PageShape shape_of(const MirrorObject& object, std::span<const std::string> fiel
 
 /// Compares a page of heard records with the mirror and moves the mirror: new rows are inserted, differing columns
 /// updated. A heard row older than the mirror's (SystemModstamp) changes nothing. One log row a changed record is
-/// staged, with before and after; references always. Cost: one index look-up a record and one update a changed one.
+/// staged, in the order of the page: an update with before and after, references always; of a new record its references
+/// and Name; a row heard deleted or alive again as Delete or Undelete. Rows inserted here have no ls_position.
+/// Precondition: finish_load has run, be it on an empty table. Cost: one index look-up a record and one update a
+/// changed one.
 MirrorChanges hear(Transaction& tx, const PageShape& shape, const Batch& page, Class cls, const Cause& cause);
 
-/// Marks rows deleted (IsDeleted = true where the object has it, else the row is removed), with their log rows. `gone`:
-/// purged or never in the bin. Returns the rows that were live before.
+/// Marks rows deleted (IsDeleted = true where the object has it, else the row is removed and its last values stay in
+/// the log), with their log rows. Unknown, repeated and dead ids are passed over. Returns the rows that were live
+/// before.
 struct DeadRow {
     std::string id;
     std::int64_t row = 0;
@@ -54,10 +59,11 @@ std::vector<DeadRow> bury(Transaction& tx, const MirrorObject& object, std::span
                           const Cause& cause);
 
 /// Appends a page of a first load to a table that has no unique index yet, with one Snapshot row in the log; returns
-/// its position. Cost: the engine's bulk path; see docs/performance.md.
+/// its position. An empty page is no event. Cost: the engine's bulk path; see docs/performance.md.
 std::int64_t append_page(Transaction& tx, const PageShape& shape, const Batch& page, const Cause& cause);
 /// Ends a first load: drops repeats of an id (the newest SystemModstamp stays, ties by arrival), builds the unique
-/// index, then the others. Re-runnable.
+/// index, then the others, and tells the engine's planner of the table. Fastest within the LoadMode of the load.
+/// Re-runnable.
 void finish_load(Database& db, const MirrorObject& object, const std::vector<std::string>& indexed_fields);
 
 }  // namespace lockstep::store

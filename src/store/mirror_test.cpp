@@ -52,7 +52,7 @@ protected:
                 for (std::size_t i = 0; i < of.fields.size(); ++i) {
                     if (of.fields[i]->field.name != name) continue;
                     row[i] = of.fields[i]->field.form == Form::Real ? Cell::real(std::stod(text))
-                                                                     : Cell::text(batch.keep(text));
+                                                                    : Cell::text(batch.keep(text));
                 }
             }
         }
@@ -112,14 +112,16 @@ TEST_P(Mirror, a_shape_has_the_id_first_and_knows_its_columns) {
 
 TEST_P(Mirror, a_new_record_is_inserted_and_told_by_its_name_and_references) {
     finish();
-    const MirrorChanges moved = hear_now({{1, {{"Name", "Acme"}, {"StageName", "Open"}, {"AccountId", "001A"}}}},
-                                         Class::CatchUp);
+    const MirrorChanges moved =
+        hear_now({{1, {{"Name", "Acme"}, {"StageName", "Open"}, {"AccountId", "001A"}}}}, Class::CatchUp);
     ASSERT_EQ(moved.rows.size(), 1U);
     EXPECT_EQ(moved.rows[0].kind, Kind::New);
     EXPECT_EQ(moved.rows[0].row, 1);
     EXPECT_EQ(moved.rows[0].fields, (std::vector<int>{0, 1, 2, 3, 6, 7}));
-    EXPECT_EQ(lines("SELECT ls_row, ls_position, id, name, stagename, amount, accountid, systemmodstamp FROM crm_opportunity"),
-              (std::vector<std::string>{"1|-|" + id_of(1) + "|Acme|Open|-|001A|1970-01-01T00:01:40Z"}));
+    EXPECT_EQ(
+        lines(
+            "SELECT ls_row, ls_position, id, name, stagename, amount, accountid, systemmodstamp FROM crm_opportunity"),
+        (std::vector<std::string>{"1|-|" + id_of(1) + "|Acme|Open|-|001A|1970-01-01T00:01:40Z"}));
     EXPECT_EQ(told_after(0), (std::vector<std::string>{"insert " + id_of(1) + ": name >Acme accountid >001A"}));
     const LoggedChange logged = log_after(0)[0];
     EXPECT_EQ(logged.change.table, "crm_opportunity");
@@ -131,17 +133,17 @@ TEST_P(Mirror, a_new_record_is_inserted_and_told_by_its_name_and_references) {
 TEST_P(Mirror, what_differs_is_updated_and_told_with_before_and_after_and_references_always) {
     finish();
     hear_now({{1, {{"Name", "Acme"}, {"StageName", "Open"}, {"Amount", "5"}, {"AccountId", "001A"}}}});
-    const MirrorChanges moved =
-        hear_now({{1, {{"Name", "Acme"}, {"StageName", "Won"}, {"AccountId", "001A"}}, 200}});
+    const MirrorChanges moved = hear_now({{1, {{"Name", "Acme"}, {"StageName", "Won"}, {"AccountId", "001A"}}, 200}});
     ASSERT_EQ(moved.rows.size(), 1U);
     EXPECT_EQ(moved.rows[0].kind, Kind::Updated);
     EXPECT_EQ(moved.rows[0].fields, (std::vector<int>{3, 4, 7}));
     EXPECT_EQ(moved.before.row(moved.rows[0].before)[3], Cell::text("Open"));
     EXPECT_EQ(lines("SELECT ls_row, name, stagename, amount FROM crm_opportunity"),
               (std::vector<std::string>{"1|Acme|Won|-"}));
-    EXPECT_EQ(told_after(1), (std::vector<std::string>{"update " + id_of(1) +
-                                                       ": stagename Open>Won amount 5> accountid 001A>001A systemmodstamp "
-                                                       "1970-01-01T00:01:40Z>1970-01-01T00:03:20Z"}));
+    EXPECT_EQ(told_after(1),
+              (std::vector<std::string>{"update " + id_of(1) +
+                                        ": stagename Open>Won amount 5> accountid 001A>001A systemmodstamp "
+                                        "1970-01-01T00:01:40Z>1970-01-01T00:03:20Z"}));
 }
 
 TEST_P(Mirror, hearing_the_same_again_changes_nothing_and_tells_nothing) {
@@ -285,8 +287,9 @@ TEST_P(Mirror, a_load_in_shuffled_pages_with_repeats_equals_hearing_the_records_
     std::vector<Heard> records;
     for (int i = 0; i < 3000; ++i) {
         const int stamp = static_cast<int>(numbers() % 50);
-        records.push_back({static_cast<int>(numbers() % 2000), {{"Name", "n" + std::to_string(i)},
-                                                                {"Amount", std::to_string(numbers() % 100)}}, stamp});
+        records.push_back({static_cast<int>(numbers() % 2000),
+                           {{"Name", "n" + std::to_string(i)}, {"Amount", std::to_string(numbers() % 100)}},
+                           stamp});
     }
     for (std::size_t from = 0; from < records.size(); from += 700) {
         append({records.begin() + static_cast<std::ptrdiff_t>(from),
@@ -303,14 +306,16 @@ TEST_P(Mirror, a_load_in_shuffled_pages_with_repeats_equals_hearing_the_records_
     EXPECT_EQ(lines(content), loaded);
 }
 
-// Many records that change in many different ways: the updates are put together, and still each row gets its own values.
+// Many records that change in many different ways: the updates are put together, and still each row gets its own
+// values.
 TEST_P(Mirror, every_combination_of_changed_fields_is_written_right) {
     finish();
     const std::vector<std::string> names{"Name", "StageName", "Amount", "AccountId"};
     std::vector<Heard> before;
     std::vector<Heard> after;
     for (int i = 0; i < 64; ++i) {
-        std::map<std::string, std::string> fields{{"Name", "n"}, {"StageName", "s"}, {"Amount", "1"}, {"AccountId", "001"}};
+        std::map<std::string, std::string> fields{
+            {"Name", "n"}, {"StageName", "s"}, {"Amount", "1"}, {"AccountId", "001"}};
         before.push_back({i, fields});
         const int mask = i % 16;
         for (int bit = 0; bit < 4; ++bit) {
@@ -326,8 +331,8 @@ TEST_P(Mirror, every_combination_of_changed_fields_is_written_right) {
         const auto text = [&](const std::string& name) {
             return heard.fields.contains(name) ? heard.fields.at(name) : std::string("-");
         };
-        expected.push_back(id_of(heard.number) + "|" + text("Name") + "|" + text("StageName") + "|" + text("Amount") + "|" +
-                           text("AccountId"));
+        expected.push_back(id_of(heard.number) + "|" + text("Name") + "|" + text("StageName") + "|" + text("Amount") +
+                           "|" + text("AccountId"));
     }
     std::ranges::sort(expected);
     const MirrorChanges moved = hear_now(after);

@@ -97,12 +97,24 @@ std::int64_t floor_seconds(std::int64_t micros) {
 /// Appends a value without its length. Not for null.
 void append_value(std::string& out, const Cell& cell) {
     switch (cell.form()) {
-        case Form::Text: out += cell.as_text(); break;
-        case Form::Boolean: out += cell.as_boolean() ? '\1' : '\0'; break;
-        case Form::Integer: append_int64(out, cell.as_integer()); break;
-        case Form::Real: append_int64(out, std::bit_cast<std::int64_t>(cell.as_real())); break;
-        case Form::Timestamp: append_int64(out, (cell.as_timestamp().seconds - kEpochSeconds) * kMicros); break;
-        case Form::Date: append_int32(out, static_cast<std::int32_t>(cell.as_date().days - kEpochDays)); break;
+        case Form::Text:
+            out += cell.as_text();
+            break;
+        case Form::Boolean:
+            out += cell.as_boolean() ? '\1' : '\0';
+            break;
+        case Form::Integer:
+            append_int64(out, cell.as_integer());
+            break;
+        case Form::Real:
+            append_int64(out, std::bit_cast<std::int64_t>(cell.as_real()));
+            break;
+        case Form::Timestamp:
+            append_int64(out, (cell.as_timestamp().seconds - kEpochSeconds) * kMicros);
+            break;
+        case Form::Date:
+            append_int32(out, static_cast<std::int32_t>(cell.as_date().days - kEpochDays));
+            break;
     }
 }
 
@@ -113,22 +125,35 @@ void append_sized(std::string& out, const Cell& cell) {
         return;
     }
     switch (cell.form()) {
-        case Form::Text: append_int32(out, static_cast<std::int32_t>(cell.as_text().size())); break;
-        case Form::Boolean: append_int32(out, 1); break;
-        case Form::Date: append_int32(out, 4); break;
-        default: append_int32(out, 8);
+        case Form::Text:
+            append_int32(out, static_cast<std::int32_t>(cell.as_text().size()));
+            break;
+        case Form::Boolean:
+            append_int32(out, 1);
+            break;
+        case Form::Date:
+            append_int32(out, 4);
+            break;
+        default:
+            append_int32(out, 8);
     }
     append_value(out, cell);
 }
 
 Oid type_of(Form form) {
     switch (form) {
-        case Form::Text: return kText;
-        case Form::Boolean: return kBool;
-        case Form::Integer: return kInt8;
-        case Form::Real: return kFloat8;
-        case Form::Timestamp: return kTimestamptz;
-        case Form::Date: return kDate;
+        case Form::Text:
+            return kText;
+        case Form::Boolean:
+            return kBool;
+        case Form::Integer:
+            return kInt8;
+        case Form::Real:
+            return kFloat8;
+        case Form::Timestamp:
+            return kTimestamptz;
+        case Form::Date:
+            return kDate;
     }
     return kText;
 }
@@ -164,13 +189,21 @@ Cell read_cell(const PGresult* result, int row, int column, std::optional<Form> 
     const bool null = PQgetisnull(result, row, column) != 0;
     Cell cell;
     switch (type) {
-        case kBool: cell = null ? Cell::null(Form::Boolean) : Cell::boolean(*bytes != 0); break;
-        case kInt2: cell = null ? Cell::null(Form::Integer) : Cell::integer(read_int16(bytes)); break;
-        case kInt4: cell = null ? Cell::null(Form::Integer) : Cell::integer(read_int32(bytes)); break;
+        case kBool:
+            cell = null ? Cell::null(Form::Boolean) : Cell::boolean(*bytes != 0);
+            break;
+        case kInt2:
+            cell = null ? Cell::null(Form::Integer) : Cell::integer(read_int16(bytes));
+            break;
+        case kInt4:
+            cell = null ? Cell::null(Form::Integer) : Cell::integer(read_int32(bytes));
+            break;
         case kOid:
             cell = null ? Cell::null(Form::Integer) : Cell::integer(static_cast<std::uint32_t>(read_int32(bytes)));
             break;
-        case kInt8: cell = null ? Cell::null(Form::Integer) : Cell::integer(read_int64(bytes)); break;
+        case kInt8:
+            cell = null ? Cell::null(Form::Integer) : Cell::integer(read_int64(bytes));
+            break;
         case kFloat4:
             cell = null ? Cell::null(Form::Real)
                         : Cell::real(std::bit_cast<float>(static_cast<std::uint32_t>(read_int32(bytes))));
@@ -178,21 +211,25 @@ Cell read_cell(const PGresult* result, int row, int column, std::optional<Form> 
         case kFloat8:
             cell = null ? Cell::null(Form::Real) : Cell::real(std::bit_cast<double>(read_int64(bytes)));
             break;
-        case kNumeric: cell = null ? Cell::null(Form::Real) : read_numeric(bytes); break;
+        case kNumeric:
+            cell = null ? Cell::null(Form::Real) : read_numeric(bytes);
+            break;
         case kTimestamp:
         case kTimestamptz:
             cell = null ? Cell::null(Form::Timestamp)
                         : Cell::timestamp({floor_seconds(read_int64(bytes)) + kEpochSeconds});
             break;
         case kDate:
-            cell = null ? Cell::null(Form::Date)
-                        : Cell::date({static_cast<std::int32_t>(read_int32(bytes) + kEpochDays)});
+            cell =
+                null ? Cell::null(Form::Date) : Cell::date({static_cast<std::int32_t>(read_int32(bytes) + kEpochDays)});
             break;
         case kJsonb:
             cell = null ? Cell() : Cell::text({bytes + 1, size - 1});  // a version byte comes first
             break;
-        case kVoid: break;
-        default: cell = null ? Cell() : Cell::text({bytes, size});  // text and its kin, json, names, enums
+        case kVoid:
+            break;
+        default:
+            cell = null ? Cell() : Cell::text({bytes, size});  // text and its kin, json, names, enums
     }
     return form ? coerce(cell, *form) : cell;
 }
@@ -422,8 +459,9 @@ public:
     /// Each transaction says all it needs, so a session may be anybody's before and after (a pooler's, too).
     void begin() {
         const bool reads = access_ == Access::Read;
-        execute(std::string("BEGIN ISOLATION LEVEL ") + (reads ? "REPEATABLE READ READ ONLY" : "READ COMMITTED READ WRITE") +
-                "; SET LOCAL search_path TO " + quoted(schema_) +
+        execute(std::string("BEGIN ISOLATION LEVEL ") +
+                (reads ? "REPEATABLE READ READ ONLY" : "READ COMMITTED READ WRITE") + "; SET LOCAL search_path TO " +
+                quoted(schema_) +
                 "; SET LOCAL timezone TO 'UTC'; SET LOCAL lock_timeout TO '30s'; SET LOCAL statement_timeout TO 0; "
                 "SET LOCAL idle_in_transaction_session_timeout TO '300s'");
         in_unit_ = true;
@@ -515,8 +553,8 @@ private:
             check(access_ == Access::Write, "a reading session was asked to write");
             fail("08006", "the server has become a read-only copy", sql);
         }
-        fail(state != nullptr ? state : "XX000", primary != nullptr ? primary : one_line(PQerrorMessage(session_.get())),
-             sql);
+        fail(state != nullptr ? state : "XX000",
+             primary != nullptr ? primary : one_line(PQerrorMessage(session_.get())), sql);
     }
 
     void read_rows(std::string_view sql, const RowSink& sink, std::span<const Form> forms) {
@@ -560,10 +598,15 @@ private:
                 continue;
             }
             switch (PQresultStatus(result.get())) {
-                case PGRES_PIPELINE_SYNC: synced = true; break;
-                case PGRES_PIPELINE_ABORTED: break;
+                case PGRES_PIPELINE_SYNC:
+                    synced = true;
+                    break;
+                case PGRES_PIPELINE_ABORTED:
+                    break;
                 case PGRES_COMMAND_OK:
-                case PGRES_TUPLES_OK: changed += parse_int(PQcmdTuples(result.get())).value_or(0); break;
+                case PGRES_TUPLES_OK:
+                    changed += parse_int(PQcmdTuples(result.get())).value_or(0);
+                    break;
                 default:
                     if (!failed) failed = std::move(result);
             }
@@ -619,8 +662,7 @@ private:
         const char* const value = array.data();
         const int length = static_cast<int>(array.size());
         const int binary = 1;
-        const ResultHandle result(
-            PQexecParams(session_.get(), sql.c_str(), 1, &type, &value, &length, &binary, 1));
+        const ResultHandle result(PQexecParams(session_.get(), sql.c_str(), 1, &type, &value, &length, &binary, 1));
         expect(result.get(), sql);
         for (int at = 0; at < PQntuples(result.get()); ++at) {
             const std::span<Cell> row = found.add_row();
@@ -681,8 +723,10 @@ Place parse_place(const std::string& url) {
     place.database = value("dbname");
     // Defaults for what the address leaves open: find out within seconds that a server is gone, and never write to a
     // copy that is being retired.
-    for (const auto& [keyword, preset] : {std::pair{"connect_timeout", "10"}, {"tcp_user_timeout", "30000"},
-                                          {"keepalives_idle", "30"}, {"target_session_attrs", "read-write"},
+    for (const auto& [keyword, preset] : {std::pair{"connect_timeout", "10"},
+                                          {"tcp_user_timeout", "30000"},
+                                          {"keepalives_idle", "30"},
+                                          {"target_session_attrs", "read-write"},
                                           {"application_name", "lockstep"}}) {
         if (value(keyword).empty()) place.options.emplace_back(keyword, preset);
     }
@@ -690,16 +734,15 @@ Place parse_place(const std::string& url) {
     const bool near = place.host == "localhost" || place.host == "127.0.0.1" || place.host == "::1";
     if (!near && value("sslmode").empty()) place.options.emplace_back("sslmode", "require");
     if (place.schema.empty() || place.schema.size() > 63) {
-        throw Failure("The schema in the address of the database is empty or too long", "leave it out: ?schema=lockstep");
+        throw Failure("The schema in the address of the database is empty or too long",
+                      "leave it out: ?schema=lockstep");
     }
     return place;
 }
 
 class PostgresDatabase final : public Database {
 public:
-    PostgresDatabase(const std::string& url, World& world) : place_(parse_place(url)), world_(world) {
-        make_schema();
-    }
+    PostgresDatabase(const std::string& url, World& world) : place_(parse_place(url)), world_(world) { make_schema(); }
 
     Engine engine() const override { return Engine::Postgres; }
 
@@ -750,9 +793,10 @@ public:
         std::int64_t sum = 0;
         read([&](Connection& session) {
             sum = session
-                      .integer("SELECT COALESCE(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class c JOIN "
-                               "pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = ? AND c.relkind = 'r'",
-                               params(Cell::text(place_.schema)))
+                      .integer(
+                          "SELECT COALESCE(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class c JOIN "
+                          "pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = ? AND c.relkind = 'r'",
+                          params(Cell::text(place_.schema)))
                       .value_or(0);
         });
         return static_cast<std::uint64_t>(sum);
@@ -805,13 +849,14 @@ private:
         values.push_back(nullptr);
         SessionHandle session(PQconnectdbParams(keywords.data(), values.data(), 0));
         if (PQstatus(session.get()) != CONNECTION_OK) {
-            throw EngineFailure(EngineFailure::Cause::Lost,
-                                "The database " + description() + " can not be reached: " +
-                                    one_line(PQerrorMessage(session.get())),
-                                "check that the server runs, and its address, user and password");
+            throw EngineFailure(
+                EngineFailure::Cause::Lost,
+                "The database " + description() + " can not be reached: " + one_line(PQerrorMessage(session.get())),
+                "check that the server runs, and its address, user and password");
         }
         // Notices ("already exists, skipping") are of no use to our readers.
-        PQsetNoticeProcessor(session.get(), [](void*, const char*) {}, nullptr);
+        PQsetNoticeProcessor(
+            session.get(), [](void*, const char*) {}, nullptr);
         return std::make_unique<PostgresConnection>(std::move(session), place_.schema, access);
     }
 
@@ -823,8 +868,8 @@ private:
         return *writer_.session;
     }
 
-    /// Runs a whole unit of work again when the server gave it up or went away. Its waits grow, and are not in step with
-    /// those of others.
+    /// Runs a whole unit of work again when the server gave it up or went away. Its waits grow, and are not in step
+    /// with those of others.
     template <class Work>
     void again_and_again(const Work& work) {
         for (int attempt = 1;; ++attempt) {
@@ -847,10 +892,9 @@ private:
         writer_.session = open_session(PostgresConnection::Access::Write);  // once: a wrong address is told at once
         again_and_again([&] {
             PostgresConnection& session = writing_session();
-            const bool there = session
-                                   .integer("SELECT 1 FROM pg_namespace WHERE nspname = ?",
-                                            params(Cell::text(place_.schema)))
-                                   .has_value();
+            const bool there =
+                session.integer("SELECT 1 FROM pg_namespace WHERE nspname = ?", params(Cell::text(place_.schema)))
+                    .has_value();
             if (there) return;
             try {
                 session.run("CREATE SCHEMA IF NOT EXISTS " + quoted(place_.schema));

@@ -38,7 +38,7 @@ constexpr int kReaderCachePages = 512;
 constexpr std::int64_t kBusyMs = 10'000;
 constexpr std::size_t kStatementsMax = 64;
 constexpr std::size_t kIdleReadersMax = 4;
-constexpr std::int64_t kCheckpointBytes = 8 << 20;        // checkpoint() does nothing below
+constexpr std::int64_t kCheckpointBytes = 8 << 20;         // checkpoint() does nothing below
 constexpr std::int64_t kForcedCheckpointBytes = 96 << 20;  // write() moves pages itself when nobody called checkpoint()
 constexpr std::int64_t kWalBytesMax = 256 << 20;           // the WAL is cut back above
 constexpr std::int64_t kDaySeconds = 86400;
@@ -83,7 +83,8 @@ using StatementHandle = std::unique_ptr<sqlite3_stmt, CloseStatement>;
         case SQLITE_CANTOPEN:
             throw EngineFailure(Cause::Other, file + " can not be opened as a database",
                                 "check that its folder exists and that you may write to it");
-        case SQLITE_NOMEM: throw std::bad_alloc();
+        case SQLITE_NOMEM:
+            throw std::bad_alloc();
         case SQLITE_CONSTRAINT: {
             const bool duplicate = code == SQLITE_CONSTRAINT_UNIQUE || code == SQLITE_CONSTRAINT_PRIMARYKEY ||
                                    code == SQLITE_CONSTRAINT_ROWID;
@@ -92,7 +93,8 @@ using StatementHandle = std::unique_ptr<sqlite3_stmt, CloseStatement>;
         }
         case SQLITE_TOOBIG:
             throw EngineFailure(Cause::Other, "A value is too large for the database", "shorten it");
-        default: throw Bug(said + " in: " + std::string(sql));
+        default:
+            throw Bug(said + " in: " + std::string(sql));
     }
 }
 
@@ -119,10 +121,14 @@ Cell read_cell(sqlite3_stmt* statement, int column, std::optional<Form> form) {
             const auto* const text = reinterpret_cast<const char*>(sqlite3_column_text(statement, column));
             return Cell::text({text, static_cast<std::size_t>(sqlite3_column_bytes(statement, column))});
         }
-        case Form::Boolean: return Cell::boolean(sqlite3_column_int64(statement, column) != 0);
-        case Form::Integer: return Cell::integer(sqlite3_column_int64(statement, column));
-        case Form::Real: return Cell::real(sqlite3_column_double(statement, column));
-        case Form::Timestamp: return Cell::timestamp({sqlite3_column_int64(statement, column)});
+        case Form::Boolean:
+            return Cell::boolean(sqlite3_column_int64(statement, column) != 0);
+        case Form::Integer:
+            return Cell::integer(sqlite3_column_int64(statement, column));
+        case Form::Real:
+            return Cell::real(sqlite3_column_double(statement, column));
+        case Form::Timestamp:
+            return Cell::timestamp({sqlite3_column_int64(statement, column)});
         case Form::Date:
             return Cell::date({static_cast<std::int32_t>(floor_days(sqlite3_column_int64(statement, column)))});
     }
@@ -132,10 +138,14 @@ Cell read_cell(sqlite3_stmt* statement, int column, std::optional<Form> form) {
 /// What SQLite keeps for a cell that is not text: the one place that says how booleans, stamps and days are stored.
 std::int64_t stored_integer(const Cell& cell) {
     switch (cell.form()) {
-        case Form::Boolean: return cell.as_boolean() ? 1 : 0;
-        case Form::Timestamp: return cell.as_timestamp().seconds;
-        case Form::Date: return std::int64_t{cell.as_date().days} * kDaySeconds;
-        default: return cell.as_integer();
+        case Form::Boolean:
+            return cell.as_boolean() ? 1 : 0;
+        case Form::Timestamp:
+            return cell.as_timestamp().seconds;
+        case Form::Date:
+            return std::int64_t{cell.as_date().days} * kDaySeconds;
+        default:
+            return cell.as_integer();
     }
 }
 
@@ -247,8 +257,7 @@ public:
                 add(constant.column, parameter + " + rowid * " + std::to_string(constant.step));
             }
         }
-        const std::string sql =
-            "INSERT INTO " + quoted(table) + " (" + names + ") SELECT " + values + " FROM ls_batch";
+        const std::string sql = "INSERT INTO " + quoted(table) + " (" + names + ") SELECT " + values + " FROM ls_batch";
         source_ = &rows;
         const Use statement(*this, sql);
         bind_all(statement, parameters, sql);
@@ -364,8 +373,7 @@ private:
 
     StatementHandle prepare(std::string_view sql, unsigned flags, const char** rest) {
         sqlite3_stmt* statement = nullptr;
-        const int code =
-            sqlite3_prepare_v3(db_, sql.data(), static_cast<int>(sql.size()), flags, &statement, rest);
+        const int code = sqlite3_prepare_v3(db_, sql.data(), static_cast<int>(sql.size()), flags, &statement, rest);
         if (code != SQLITE_OK) fail(db_, code, file_, sql);
         return StatementHandle(statement);
     }
@@ -438,7 +446,6 @@ private:
         // Deleted values of people are overwritten where that costs no extra writes.
         execute("PRAGMA synchronous = FULL; PRAGMA secure_delete = FAST; PRAGMA analysis_limit = 1000");
         sqlite3_wal_hook(db_, &SqliteConnection::on_wal_commit, this);
-        if (const char* x = getenv("LSX")) execute(x);
         make_batch_table();
     }
 
@@ -572,7 +579,8 @@ public:
     SqliteDatabase(std::string file, World& world) : file_(std::move(file)), world_(world) {
         if (!create_file()) refuse_foreign_file();
         writer_.session = std::make_unique<SqliteConnection>(
-            file_, SqliteConnection::Options{.writes = true, .cache_pages = kWriterCachePages}, world_.clock, sessions_);
+            file_, SqliteConnection::Options{.writes = true, .cache_pages = kWriterCachePages}, world_.clock,
+            sessions_);
     }
     ~SqliteDatabase() override {
         checkpointer_.session.reset();
@@ -650,7 +658,8 @@ public:
             if (loads_ > 0) return;
             if (!checkpointer_.session) {
                 checkpointer_.session = std::make_unique<SqliteConnection>(
-                    file_, SqliteConnection::Options{.writes = true, .cache_pages = kReaderCachePages}, world_.clock, sessions_);
+                    file_, SqliteConnection::Options{.writes = true, .cache_pages = kReaderCachePages}, world_.clock,
+                    sessions_);
             }
             move_wal(*checkpointer_.session);
         }
@@ -732,7 +741,8 @@ private:
     /// False: there is one.
     bool create_file() const {
         if (fs::is_directory(file_)) {
-            throw Failure(file_ + " is a folder", "give the path of a file in it: " + (fs::path(file_) / "lockstep.db").string());
+            throw Failure(file_ + " is a folder",
+                          "give the path of a file in it: " + (fs::path(file_) / "lockstep.db").string());
         }
         const int handle = ::open(file_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
         if (handle >= 0) {

@@ -32,7 +32,7 @@ struct Work {
     store::Catalog catalog;
     people::Fields fields;
     std::map<std::string, Pairs, IgnoringCase> pairs;  ///< of companies and people, by Salesforce object
-    bool org_is_read = false;  ///< its facts are in the settings, as of this process
+    bool org_is_read = false;                          ///< its facts are in the settings, as of this process
     store::Step* step = nullptr;                       ///< the running one
     bool step_is_open = false;                         ///< its row is in the history
     std::vector<std::function<void(store::Transaction&)>> closings;

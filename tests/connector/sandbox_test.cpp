@@ -5,6 +5,7 @@
 
 #include "base/crypto.h"
 #include "base/text.h"
+#include "salesforce/soap.h"
 #include "tests/connector/box.h"
 
 namespace lockstep::connector_test {
@@ -54,16 +55,40 @@ TEST(ConnectorAndSandbox, tells_the_org_its_versions_and_its_quota) {
     EXPECT_EQ(org->user_id, box.service.org().integration_user_id());
     EXPECT_EQ(org->username, box.service.credentials().username);
     EXPECT_FALSE(org->name.empty());
+    EXPECT_FALSE(org->multi_currency);
+    EXPECT_EQ(org->default_currency, "USD");
     const auto versions = box.connector.versions();
     ASSERT_TRUE(versions.ok());
     EXPECT_EQ(versions->front(), "40.0");
     EXPECT_EQ(versions->back(), "64.0");
+    ASSERT_TRUE(box.connector.objects().ok());  // the latest answer that tells the quota
     ASSERT_TRUE(box.session.quota().has_value());
     EXPECT_EQ(box.session.quota()->max, 100'000);
     EXPECT_GT(box.session.quota()->used, 0);
     EXPECT_LE(box.session.quota()->used, box.session.calls_made());  // SOAP's answers do not tell
     EXPECT_EQ(box.session.server_time(), box.clock.now());
     EXPECT_EQ(box.tokens.saves, 1);
+}
+
+TEST(ConnectorAndSandbox, tells_the_orgs_own_currency_also_with_a_session_that_has_ended) {
+    Box box;
+    box.admin("PATCH", "/sandbox/settings", R"({"currency":"EUR"})");
+    ASSERT_TRUE(box.session.log_in().ok());
+    box.admin("DELETE", "/sandbox/sessions");
+    const auto info = salesforce::user_info(box.session);
+    ASSERT_TRUE(info.ok()) << to_string(info.error());
+    EXPECT_EQ(info->default_currency, "EUR");
+    EXPECT_EQ(info->organization_id, box.service.org().organization_id());
+    EXPECT_EQ(info->user_id, box.service.org().integration_user_id());
+    EXPECT_EQ(box.tokens.saves, 2);
+
+    box.fault(R"({"kind":"cut_text","path":"/services/Soap","count":2})");
+    EXPECT_EQ(box.connector.org()->default_currency, "EUR");
+    box.fault(R"({"kind":"answer","path":"/services/Soap","status":403})");
+    const auto org = box.connector.org();
+    ASSERT_TRUE(org.ok()) << to_string(org.error());
+    EXPECT_EQ(org->default_currency, "");
+    EXPECT_THAT(org->currency_trouble, HasSubstr("403"));
 }
 
 TEST(ConnectorAndSandbox, reads_thousands_of_rows_of_one_second_once_each) {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -341,6 +342,22 @@ TEST_F(CommandLine, a_healthy_installation_gets_a_clean_bill) {
                                    "organization", "rights", "clock", "API calls", "sync"}) {
         EXPECT_THAT(areas, testing::Contains(area)) << json::serialize(document);
     }
+}
+
+TEST_F(CommandLine, an_org_that_does_not_tell_its_currency_is_connected_and_the_doctor_says_what_is_missing) {
+    const auto currency_told = [&] {
+        return text(parsed(connect_to(org, {"--json"}).out).at("organization").at("currency"));
+    };
+    EXPECT_EQ(currency_told(), "USD");
+    org.admin("POST", "/sandbox/faults", R"({"kind":"answer","path":"/services/Soap","status":403})");
+    EXPECT_EQ(currency_told(), "");
+    const json::value document = asked({"doctor"});
+    const auto& findings = document.at("findings").as_array();
+    const auto* found = std::ranges::find_if(
+        findings, [](const json::value& finding) { return text(finding.at("area")) == "currency"; });
+    ASSERT_NE(found, findings.end()) << json::serialize(document);
+    EXPECT_EQ(text(found->at("level")), "warning");
+    EXPECT_THAT(text(found->at("what")), testing::StartsWith("unknown; amounts are shown without a code"));
 }
 
 TEST_F(CommandLine, a_hidden_field_the_sync_needs_is_found_by_connect_doctor_and_rules) {
