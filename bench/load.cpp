@@ -105,6 +105,7 @@ Loaded load_once(const Place& place, Org& org, const std::string& url) {
 void tell(const Sink& found, const std::string& name, const std::vector<Loaded>& loads, double naive_s, double aim) {
     const auto middle = [&](auto value) {
         std::vector<double> values;
+        values.reserve(loads.size());
         for (const Loaded& load : loads) values.push_back(value(load));
         return median(std::move(values));
     };

@@ -85,7 +85,7 @@ std::vector<std::string> Org::fields(const std::string& object) {
     if (!described) throw std::runtime_error(to_string(described.error()));
     std::vector<std::string> names;
     for (const record::Field& field : described->fields) names.push_back(field.name);
-    std::ranges::stable_partition(names, [](const std::string& name) { return name == "Id"; });
+    std::stable_partition(names.begin(), names.end(), [](const std::string& name) { return name == "Id"; });
     return names;
 }
 
@@ -105,7 +105,7 @@ std::string Org::bulk_job(const std::string& object) {
     const std::string soql = "SELECT " + join(fields(object), ",") + " FROM " + object;
     const std::string body =
         json::serialize(json::object{{"operation", "queryAll"}, {"query", soql}, {"contentType", "CSV"}});
-    const std::string id = text_of(parsed(ask("POST", "/jobs/query", body).body), "id");
+    std::string id = text_of(parsed(ask("POST", "/jobs/query", body).body), "id");
     while (true) {
         const std::string state = text_of(parsed(ask("GET", "/jobs/query/" + id).body), "state");
         if (state == "JobComplete") return id;

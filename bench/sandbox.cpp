@@ -40,6 +40,7 @@ void sandbox(const Options& options, const Sink& found) {
             const std::string page = org.url() + "/services/data/v" + Org::kVersion + "/jobs/query/" +
                                      org.bulk_job(object) + "/results?maxRecords=" + std::to_string(rows);
             std::vector<double> speeds;
+            speeds.reserve(static_cast<std::size_t>(options.runs));
             double bytes = 0;
             for (int run = 0; run < options.runs; ++run) speeds.push_back(read_away(page, org.token(), bytes));
             const std::string name = fmt::format("{}, {}", object, order);
