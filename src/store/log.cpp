@@ -280,4 +280,15 @@ std::vector<LoggedActivity> activities_of(Connection& db, std::int64_t person, i
     return entries;
 }
 
+void drop_activity_indexes(Database& db) {
+    for (const char* const index : {"activity_person", "activity_type"}) {
+        db.define(std::string("DROP INDEX IF EXISTS ") + index);
+    }
+}
+
+void make_activity_indexes(Database& db) {
+    db.define("CREATE INDEX IF NOT EXISTS activity_person ON activity (person, type, at)");
+    db.define("CREATE INDEX IF NOT EXISTS activity_type ON activity (type, at, person)");
+}
+
 }  // namespace lockstep::store

@@ -116,4 +116,8 @@ struct LoggedActivity {
 };
 std::vector<LoggedActivity> activities_of(Connection& db, std::int64_t person, int type, int rows_max);
 
+/// The indexes of the activity log: who fills it with a history of millions drops them before and makes them after.
+void drop_activity_indexes(Database& db);
+void make_activity_indexes(Database& db);
+
 }  // namespace lockstep::store

@@ -105,15 +105,17 @@ Result<void> build(Work& work) {
     if (!loaded("Opportunity") || !loaded("OpportunityContactRole")) return {};
     return run_step(work, "OpportunityContactRole", "build links", [&](store::Step& step) -> Result<void> {
         // The indexes of the two tables that are filled here are built once, afterwards.
-        for (const char* const index : {"link_by_person", "link_by_opportunity", "activity_person", "activity_type"}) {
+        for (const char* const index : {"link_by_person", "link_by_opportunity"}) {
             work.db.define(std::string("DROP INDEX IF EXISTS ") + index);
         }
+        store::drop_activity_indexes(work.db);
         LinkBuild built;
         work.write([&](store::Transaction& tx) {
             built = build_links(tx, work.catalog, {.step = step.id});
             store::save_setting(tx, "build.links", "unindexed");
         });
         people::make_indexes(work.db);
+        store::make_activity_indexes(work.db);
         work.write([&](store::Transaction& tx) { store::save_setting(tx, "build.links", "done"); });
         step.created = built.links;
         work.report.activities += built.activities;

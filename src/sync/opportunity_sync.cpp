@@ -338,6 +338,7 @@ LinkBuild build_links(store::Transaction& tx, const store::Catalog& catalog, con
         "FROM crm_opportunitycontactrole r JOIN crm_opportunity o ON o.id = r.opportunityid "
         "JOIN identity i ON i.crm_id = r.contactid ORDER BY r.ls_row",
         {});
+    // A role with a link has both of its parents; the others are few.
     for (const auto& [parent, field, table, key] : {std::tuple("Opportunity", "opportunityid", "crm_opportunity", "id"),
                                                     std::tuple("Contact", "contactid", "identity", "crm_id")}) {
         built.missing +=
@@ -346,8 +347,10 @@ LinkBuild build_links(store::Transaction& tx, const store::Catalog& catalog, con
                        parent + "', r." + field +
                        ", 0, ? FROM crm_opportunitycontactrole r WHERE NOT "
                        "r.isdeleted AND r." +
-                       field + " IS NOT NULL AND NOT EXISTS (SELECT 1 FROM " + table + " t WHERE t." + key + " = r." +
-                       field + ")",
+                       field +
+                       " IS NOT NULL AND NOT EXISTS (SELECT 1 FROM opportunity_link l WHERE l.role = r.ls_row) "
+                       "AND NOT EXISTS (SELECT 1 FROM " +
+                       table + " t WHERE t." + key + " = r." + field + ")",
                    params(Cell::timestamp(tx.now())));
     }
     const std::int64_t count = db.integer("SELECT count(*) FROM opportunity_link WHERE live").value_or(0);
