@@ -79,6 +79,17 @@ TEST_P(OpportunityLink, a_role_that_was_there_at_the_first_load_is_told_too_as_c
     EXPECT_EQ(activities[0].activity.cls, store::Class::CatchUp);
 }
 
+TEST_P(OpportunityLink, the_indexes_dropped_for_the_first_load_are_there_after_it) {
+    role(opportunity(5000), contact, true);
+    house.cycle();
+    const char* const sql = GetParam() == store::Engine::Sqlite ? "SELECT count(*) FROM sqlite_master WHERE name = ?"
+                                                                : "SELECT count(*) FROM pg_class WHERE relname = ?";
+    for (const char* const index : {"activity_person", "activity_type", "link_by_person", "link_by_opportunity",
+                                    "identity_by_person", "person_by_email"}) {
+        EXPECT_GT(house.reader().integer(sql, store::params(record::Cell::text(index))).value_or(0), 0) << index;
+    }
+}
+
 TEST_P(OpportunityLink, a_role_that_is_removed_unties_the_person_and_the_history_stays) {
     const std::string deal = opportunity(5000);
     const std::string tie = role(deal, contact, true);
