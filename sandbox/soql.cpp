@@ -69,7 +69,7 @@ private:
         std::vector<int> run;
         const auto end_run = [&] {
             if (run.empty()) return;
-            parts.push_back({Projection(org_, object, std::move(run)), nullptr});
+            parts.push_back({Projection(org_, object, run), nullptr});
             run.clear();
         };
         for (const auto& output : outputs) {
