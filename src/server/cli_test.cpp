@@ -17,7 +17,7 @@ struct CliTest : testing::Test {
     World world{clock, *random};
     std::ostringstream out, err;
 
-    int call(std::vector<std::string> arguments) {
+    int call(const std::vector<std::string>& arguments) {
         out.str("");
         err.str("");
         return run("lockstep", arguments, {.out = out, .err = err}, world);
