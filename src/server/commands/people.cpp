@@ -138,6 +138,7 @@ std::string owner_line(const std::optional<PersonView::Owner>& owner) {
 
 void print_fields(Output& out, const std::vector<PersonView::Field>& fields) {
     std::vector<std::pair<std::string, std::string>> pairs;
+    pairs.reserve(fields.size());
     for (const PersonView::Field& field : fields) {
         pairs.emplace_back(field.label.empty() ? field.column : field.label, shown(field.value));
     }
@@ -297,6 +298,7 @@ Result<int> activities(Context& context, const ActivitiesOptions& options) {
     const std::vector<std::int64_t> found = TRY(std::move(ids));
     if (found.size() > 1) {
         std::vector<std::string> numbers;
+        numbers.reserve(found.size());
         for (const std::int64_t id : found) numbers.push_back(std::to_string(id));
         return Error{.kind = Kind::Invalid,
                      .what = fmt::format("{} people share \"{}\"", found.size(), options.who),
