@@ -2,7 +2,6 @@
 
 namespace lockstep::sync {
 
-using record::Cell;
 using State = store::ObjectCursor::State;
 
 namespace {
