@@ -136,7 +136,7 @@ std::string Process::read_line(int limit_s) {
     if (!in_time) throw trouble("wrote no line in time");
     if (!whole()) throw trouble("ended before it wrote another line");
     const std::size_t end = out_.find('\n', out_taken_);
-    const std::string line = out_.substr(out_taken_, end - out_taken_);
+    std::string line = out_.substr(out_taken_, end - out_taken_);
     out_taken_ = end + 1;
     return line;
 }
