@@ -1,7 +1,11 @@
 #pragma once
 
+#include <atomic>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "base/check.h"
 #include "store/database.h"
@@ -38,6 +42,41 @@ public:
 
 private:
     bool& busy_;
+};
+
+/// The writing session and whose turn it is.
+template <class Session>
+struct Writer {
+    std::mutex mutex;
+    std::atomic<std::thread::id> holder;
+    std::unique_ptr<Session> session;
+};
+
+/// The writing session, for one thread at a time. A transaction within a transaction is a Bug.
+template <class Session>
+class Turn {
+public:
+    explicit Turn(Writer<Session>& writer) : writer_(writer) {
+        check(writer.holder.load() != std::this_thread::get_id(), "a transaction is begun inside a transaction");
+        writer.mutex.lock();
+        writer.holder = std::this_thread::get_id();
+    }
+    ~Turn() {
+        writer_.holder = std::thread::id();
+        writer_.mutex.unlock();
+    }
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+
+private:
+    Writer<Session>& writer_;
+};
+
+/// Sessions for reading that wait for the next reader.
+template <class Session>
+struct Readers {
+    std::mutex mutex;
+    std::vector<std::unique_ptr<Session>> idle;
 };
 
 /// `cell` in another form of the same value (7 as 7.0, 1 as true, epoch seconds as a timestamp or a date). Throws Bug

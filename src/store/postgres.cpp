@@ -805,35 +805,6 @@ public:
     std::string description() const override { return "postgres://" + place_.host + "/" + place_.database; }
 
 private:
-    struct Writer {
-        std::mutex mutex;
-        std::atomic<std::thread::id> holder;
-        std::unique_ptr<PostgresConnection> session;
-    };
-    struct Readers {
-        std::mutex mutex;
-        std::vector<std::unique_ptr<PostgresConnection>> idle;
-    };
-
-    /// The writing session, for one thread at a time.
-    class Turn {
-    public:
-        explicit Turn(Writer& writer) : writer_(writer) {
-            check(writer.holder.load() != std::this_thread::get_id(), "a transaction is begun inside a transaction");
-            writer.mutex.lock();
-            writer.holder = std::this_thread::get_id();
-        }
-        ~Turn() {
-            writer_.holder = std::thread::id();
-            writer_.mutex.unlock();
-        }
-        Turn(const Turn&) = delete;
-        Turn& operator=(const Turn&) = delete;
-
-    private:
-        Writer& writer_;
-    };
-
     std::unique_ptr<PostgresConnection> open_session(PostgresConnection::Access access) {
         std::vector<const char*> keywords;
         std::vector<const char*> values;
@@ -933,8 +904,8 @@ private:
 
     Place place_;
     World& world_;
-    Writer writer_;
-    Readers readers_;
+    Writer<PostgresConnection> writer_;
+    Readers<PostgresConnection> readers_;
 };
 
 }  // namespace

@@ -700,37 +700,9 @@ public:
     std::string description() const override { return fs::path(file_).filename().string() + " (SQLite)"; }
 
 private:
-    struct Writer {
-        std::mutex mutex;
-        std::atomic<std::thread::id> holder;
-        std::unique_ptr<SqliteConnection> session;
-    };
     struct Checkpointer {
         std::mutex mutex;
         std::unique_ptr<SqliteConnection> session;
-    };
-    struct Readers {
-        std::mutex mutex;
-        std::vector<std::unique_ptr<SqliteConnection>> idle;
-    };
-
-    /// The writing session, for one thread at a time.
-    class Turn {
-    public:
-        explicit Turn(Writer& writer) : writer_(writer) {
-            check(writer.holder.load() != std::this_thread::get_id(), "a transaction is begun inside a transaction");
-            writer.mutex.lock();
-            writer.holder = std::this_thread::get_id();
-        }
-        ~Turn() {
-            writer_.holder = std::thread::id();
-            writer_.mutex.unlock();
-        }
-        Turn(const Turn&) = delete;
-        Turn& operator=(const Turn&) = delete;
-
-    private:
-        Writer& writer_;
     };
 
     class Loading final : public LoadMode {
@@ -819,9 +791,9 @@ private:
     World& world_;
     std::atomic<int> sessions_ = 0;
     std::atomic<int> loads_ = 0;
-    Writer writer_;
+    Writer<SqliteConnection> writer_;
     Checkpointer checkpointer_;
-    Readers readers_;
+    Readers<SqliteConnection> readers_;
 };
 
 }  // namespace
