@@ -36,9 +36,6 @@ private:
 std::string text(const Cell& cell) {
     return record::to_text(cell);
 }
-bool truth(const Cell& cell) {
-    return !cell.is_null() && cell.as_boolean();
-}
 std::optional<double> number(const Cell& cell) {
     if (cell.is_null()) return std::nullopt;
     return cell.form() == Form::Integer ? static_cast<double>(cell.as_integer()) : cell.as_real();
@@ -97,8 +94,8 @@ public:
         info.expected_revenue = number(row[8]);
         info.probability = number(row[9]);
         if (!row[10].is_null()) info.close_date = row[10].as_date();
-        info.closed = truth(row[11]);
-        info.won = truth(row[12]);
+        info.closed = row[11].is_true();
+        info.won = row[12].is_true();
         if (!row[13].is_null()) info.updated = row[13].as_timestamp();
         return info;
     }
@@ -201,7 +198,7 @@ std::vector<OpportunityInfo> opportunities_of(store::Connection& db, std::int64_
              params(Cell::integer(person)), [&](std::span<const Cell> row) {
                  OpportunityInfo info = query.read(row);
                  info.role = text(row[OpportunityQuery::kColumns]);
-                 info.primary = truth(row[OpportunityQuery::kColumns + 1]);
+                 info.primary = row[OpportunityQuery::kColumns + 1].is_true();
                  const auto [place, fresh] = seen.emplace(info.id, found.size());
                  if (fresh) {
                      found.push_back(std::move(info));
@@ -230,7 +227,7 @@ std::optional<PersonView> person(store::Connection& db, std::int64_t id, const s
     if (company) view.company = fields_of(db, fields, "company", *company);
     db.query("SELECT crm_id, object, how, live FROM identity WHERE person = ? ORDER BY live DESC, since, crm_id",
              params(Cell::integer(id)), [&](std::span<const Cell> row) {
-                 view.identities.push_back({text(row[0]), text(row[1]), text(row[2]), truth(row[3])});
+                 view.identities.push_back({text(row[0]), text(row[1]), text(row[2]), row[3].is_true()});
                  return true;
              });
     for (const PersonView::Identity& identity : view.identities) {
@@ -435,7 +432,7 @@ Result<Explanation> explain(store::Connection& db, const sync::Rules& rules, std
         told.base = values[i];
         told.theirs = values[i];
         if (field.column == "name") explanation.name = text(values[i].cell());
-        if (field.column == "isdeleted") explanation.deleted = truth(values[i].cell());
+        if (field.column == "isdeleted") explanation.deleted = values[i].cell().is_true();
         if (const auto found = held.find(field.field.name); found != held.end()) {
             told.theirs = found->second.theirs;
             told.held_reason = found->second.reason;

@@ -32,6 +32,8 @@ public:
     /// The value. Precondition: not null and of that form.
     std::string_view as_text() const { return {text_, size_}; }
     bool as_boolean() const { return integer_ != 0; }
+    /// A boolean that is there and true; an absent one is not.
+    bool is_true() const { return !null_ && as_boolean(); }
     std::int64_t as_integer() const { return integer_; }
     double as_real() const { return real_; }
     Timestamp as_timestamp() const { return {integer_}; }

@@ -29,20 +29,13 @@ bool is_name(const MirrorField& field) {
     return equals_ignoring_case(field.field.name, "Name");
 }
 
-int column_of(const PageShape& shape, std::string_view name) {
-    for (std::size_t i = 0; i < shape.fields.size(); ++i) {
-        if (equals_ignoring_case(shape.fields[i]->field.name, name)) return static_cast<int>(i);
-    }
-    return -1;
-}
-
 PageShape shape_from(const MirrorObject& object, std::vector<const MirrorField*> fields) {
     PageShape shape;
     shape.object = &object;
     shape.fields = std::move(fields);
-    shape.id = column_of(shape, "Id");
-    shape.modstamp = column_of(shape, "SystemModstamp");
-    shape.is_deleted = column_of(shape, "IsDeleted");
+    shape.id = shape.column("Id");
+    shape.modstamp = shape.column("SystemModstamp");
+    shape.is_deleted = shape.column("IsDeleted");
     return shape;
 }
 
@@ -229,7 +222,7 @@ ChangeKind kind_of(const PageShape& shape, const RowChange& change, const Batch&
     if (change.kind == RowChange::Kind::New) return ChangeKind::Insert;
     if (shape.is_deleted < 0 || std::ranges::count(change.fields, shape.is_deleted) == 0) return ChangeKind::Update;
     const Cell& deleted = cell(page, change.heard, shape.is_deleted);
-    return !deleted.is_null() && deleted.as_boolean() ? ChangeKind::Delete : ChangeKind::Undelete;
+    return deleted.is_true() ? ChangeKind::Delete : ChangeKind::Undelete;
 }
 
 /// The log tells of a new record who it belongs to and its name; its other values are in the mirror, or in the changes
@@ -285,6 +278,12 @@ std::vector<std::string> PageShape::columns() const {
     all.reserve(fields.size());
     for (const MirrorField* const field : fields) all.push_back(field->column);
     return all;
+}
+
+int PageShape::column(std::string_view field) const {
+    const auto found = std::ranges::find_if(
+        fields, [&](const MirrorField* one) { return equals_ignoring_case(one->field.name, field); });
+    return found == fields.end() ? -1 : static_cast<int>(found - fields.begin());
 }
 
 PageShape full_shape(const MirrorObject& object) {
@@ -350,7 +349,7 @@ std::vector<DeadRow> bury(Transaction& tx, const MirrorObject& object, std::span
     Batch rows({Form::Integer});
     for (std::size_t row = 0; row < known.rows(); ++row) {
         const std::span<const Cell> old = known.row(row);
-        if (is_deleted != nullptr && !old[deleted_column].is_null() && old[deleted_column].as_boolean()) continue;
+        if (is_deleted != nullptr && old[deleted_column].is_true()) continue;
         dead.push_back({std::string(old[1].as_text()), old[0].as_integer()});
         rows.add_row()[0] = old[0];
         Change change{.table = object.table,

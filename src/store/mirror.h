@@ -35,6 +35,8 @@ struct PageShape {
     int id = -1, modstamp = -1, is_deleted = -1;  ///< columns of Id, SystemModstamp, IsDeleted; -1: not in the page
     std::vector<Form> forms() const;
     std::vector<std::string> columns() const;
+    /// The page's column of a field, by API name without regard to case; -1: not in the page.
+    int column(std::string_view field) const;
 };
 /// All live fields of the object. Id comes first.
 PageShape full_shape(const MirrorObject& object);

@@ -30,9 +30,7 @@ bool only_stamps(const store::PageShape& shape, const RowChange& change) {
 }
 
 bool truth(const Batch& page, std::size_t row, int column) {
-    if (column < 0) return false;
-    const Cell& cell = page.row(row)[static_cast<std::size_t>(column)];
-    return !cell.is_null() && cell.as_boolean();
+    return column >= 0 && page.row(row)[static_cast<std::size_t>(column)].is_true();
 }
 
 Heard count(const store::PageShape& shape, const Batch& page, const store::MirrorChanges& changes) {

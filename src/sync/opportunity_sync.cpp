@@ -20,13 +20,6 @@ namespace {
 
 constexpr int kAdded = 34, kRemoved = 35, kUpdated = 36;  // domain 16.1
 
-int column_of(const store::PageShape& shape, std::string_view field) {
-    for (std::size_t i = 0; i < shape.fields.size(); ++i) {
-        if (equals_ignoring_case(shape.fields[i]->field.name, field)) return static_cast<int>(i);
-    }
-    return -1;
-}
-
 Timestamp stamp_of(const store::PageShape& shape, const Batch& page, std::size_t row, Timestamp otherwise) {
     if (shape.modstamp < 0) return otherwise;
     const Cell& cell = page.row(row)[static_cast<std::size_t>(shape.modstamp)];
@@ -135,10 +128,10 @@ void OpportunitySync::opportunities_heard(const store::PageShape& shape, const B
 
 void OpportunitySync::roles_heard(const store::PageShape& shape, const Batch& page,
                                   const store::MirrorChanges& changes) {
-    const int opportunity = column_of(shape, "OpportunityId");
-    const int contact = column_of(shape, "ContactId");
-    const int role = column_of(shape, "Role");
-    const int primary = column_of(shape, "IsPrimary");
+    const int opportunity = shape.column("OpportunityId");
+    const int contact = shape.column("ContactId");
+    const int role = shape.column("Role");
+    const int primary = shape.column("IsPrimary");
     std::vector<RoleRow> roles;
     for (const RowChange& change : changes.rows) {
         if (change.kind == RowChange::Kind::Same) continue;
@@ -146,10 +139,7 @@ void OpportunitySync::roles_heard(const store::PageShape& shape, const Batch& pa
         const auto text = [&](int column) {
             return column < 0 ? std::string() : record::to_text(cells[static_cast<std::size_t>(column)]);
         };
-        const auto truth = [&](int column) {
-            return column >= 0 && !cells[static_cast<std::size_t>(column)].is_null() &&
-                   cells[static_cast<std::size_t>(column)].as_boolean();
-        };
+        const auto truth = [&](int column) { return column >= 0 && cells[static_cast<std::size_t>(column)].is_true(); };
         RoleRow row{.row = change.row,
                     .id = text(shape.id),
                     .opportunity = text(opportunity),
@@ -228,8 +218,8 @@ std::vector<OpportunitySync::RoleRow> OpportunitySync::roles_where(std::string_v
                          .opportunity = record::to_text(row[2]),
                          .contact = record::to_text(row[3]),
                          .role = row.size() > 6 ? Value(row[6]) : Value(Cell::null(Form::Text)),
-                         .primary = !row[4].is_null() && row[4].as_boolean(),
-                         .deleted = !row[5].is_null() && row[5].as_boolean()});
+                         .primary = row[4].is_true(),
+                         .deleted = row[5].is_true()});
     }
     return roles;
 }
@@ -256,7 +246,7 @@ void OpportunitySync::settle(std::vector<RoleRow> roles, Timestamp at) {
     const Batch found = tx_.db().rows_by_key("crm_opportunity", "id", opportunity_ids, columns, forms);
     for (std::size_t i = 0; i < found.rows(); ++i) {
         const auto row = found.row(i);
-        opportunities[record::to_text(row[0])] = {row[1].as_integer(), !row[2].is_null() && row[2].as_boolean()};
+        opportunities[record::to_text(row[0])] = {row[1].as_integer(), row[2].is_true()};
     }
     const auto people = people::identities(tx_.db(), contact_ids);
 

@@ -26,13 +26,6 @@ constexpr std::string_view kCompanyPrefix = "company.";
 constexpr std::string_view kCompanyOfAccount = "company";
 constexpr std::string_view kUnsubscribed = "unsubscribed";
 
-int column_of(const store::PageShape& shape, std::string_view field) {
-    for (std::size_t i = 0; i < shape.fields.size(); ++i) {
-        if (equals_ignoring_case(shape.fields[i]->field.name, field)) return static_cast<int>(i);
-    }
-    return -1;
-}
-
 }  // namespace
 
 Pairs pair_up(store::Database& db, people::Fields& fields, const ObjectRules& rules, const store::Catalog& catalog,
@@ -92,9 +85,7 @@ struct PeopleSync::Page {
     store::Connection& db() { return writer.tx().db(); }
     std::string_view id(std::size_t row) const { return rows.row(row)[static_cast<std::size_t>(shape.id)].as_text(); }
     const Cell& cell(std::size_t row, int column) const { return rows.row(row)[static_cast<std::size_t>(column)]; }
-    bool truth(std::size_t row, int column) const {
-        return column >= 0 && !cell(row, column).is_null() && cell(row, column).as_boolean();
-    }
+    bool truth(std::size_t row, int column) const { return column >= 0 && cell(row, column).is_true(); }
     std::string_view text(std::size_t row, int column) const {
         return column < 0 || cell(row, column).is_null() ? std::string_view() : cell(row, column).as_text();
     }
@@ -112,11 +103,11 @@ struct PeopleSync::Page {
 PeopleOutcome PeopleSync::apply(people::Writer& writer, const store::PageShape& shape, const Batch& page,
                                 const store::MirrorChanges& changes) {
     Page work{.writer = writer, .shape = shape, .rows = page, .changes = changes};
-    work.master = column_of(shape, "MasterRecordId");
-    work.converted = column_of(shape, "IsConverted");
-    work.converted_contact = column_of(shape, "ConvertedContactId");
+    work.master = shape.column("MasterRecordId");
+    work.converted = shape.column("IsConverted");
+    work.converted_contact = shape.column("ConvertedContactId");
     for (const Pairs::Pair& pair : pairs_.fields) {
-        const int column = column_of(shape, pair.rule.salesforce);
+        const int column = shape.column(pair.rule.salesforce);
         work.pair_columns.push_back(column);
         if (pair.table == "person" && pair.column == kCompanyOfAccount) work.account = column;
         if (pair.table == "person" && pair.column == "email") work.email = column;
