@@ -520,17 +520,30 @@ http::Answer Admin::remove_field(const http::Request&, const Args& args) {
 
 // ---- records
 
+namespace {
+
+/// Who is to write what, as a request says it.
+struct AskedWrite {
+    int object;
+    std::string actor;
+    Values values;
+};
+
+Result<AskedWrite> asked_write(const Org& org, const http::Request& request, const std::string& object_name) {
+    const auto body = TRY(body_of(request));
+    const int object = TRY(object_of(org, object_name));
+    auto actor = TRY(actor_of(org, text_at(body, "as").value_or("")));
+    auto values = TRY(values_in(org, object, body));
+    return AskedWrite{object, std::move(actor), std::move(values)};
+}
+
+}  // namespace
+
 http::Answer Admin::create_record(const http::Request& request, const Args& args) {
-    const auto body = body_of(request);
-    if (!body.ok()) return refused(body.error());
     const auto lock = reach_.org.write_lock();
-    const auto object = object_of(reach_.org, args[0]);
-    if (!object.ok()) return refused(object.error());
-    const auto actor = actor_of(reach_.org, text_at(*body, "as").value_or(""));
-    if (!actor.ok()) return refused(actor.error());
-    const auto values = values_in(reach_.org, *object, *body);
-    if (!values.ok()) return refused(values.error());
-    return result_answer(reach_.org.insert(*object, *values, *actor), 201);
+    const auto asked = asked_write(reach_.org, request, args[0]);
+    if (!asked.ok()) return refused(asked.error());
+    return result_answer(reach_.org.insert(asked->object, asked->values, asked->actor), 201);
 }
 
 http::Answer Admin::show_record(const http::Request&, const Args& args) {
@@ -553,16 +566,11 @@ http::Answer Admin::show_record(const http::Request&, const Args& args) {
 }
 
 http::Answer Admin::edit_record(const http::Request& request, const Args& args) {
-    const auto body = body_of(request);
-    if (!body.ok()) return refused(body.error());
     const auto lock = reach_.org.write_lock();
-    const auto object = object_of(reach_.org, args[0]);
-    if (!object.ok()) return refused(object.error());
-    const auto actor = actor_of(reach_.org, text_at(*body, "as").value_or(""));
-    if (!actor.ok()) return refused(actor.error());
-    const auto values = values_in(reach_.org, *object, *body);
-    if (!values.ok()) return refused(values.error());
-    return result_answer(reach_.org.update(*object, normalize_id(args[1]).value_or(args[1]), *values, *actor), 200);
+    const auto asked = asked_write(reach_.org, request, args[0]);
+    if (!asked.ok()) return refused(asked.error());
+    return result_answer(
+        reach_.org.update(asked->object, normalize_id(args[1]).value_or(args[1]), asked->values, asked->actor), 200);
 }
 
 http::Answer Admin::delete_record(const http::Request& request, const Args& args) {

@@ -422,6 +422,31 @@ void Bulk::progress(Job& job) {
     job.take(std::move(outcome));
 }
 
+template <class Job>
+http::Answer Bulk::show(const Call& call, const std::map<std::string, std::shared_ptr<Job>, std::less<>>& jobs) {
+    const auto job = find(jobs, call.args.at(0));
+    if (!job) return not_found();
+    progress(*job);
+    const std::scoped_lock lock(job->mutex);
+    return json_answer(200, job->json(false));
+}
+
+template <class Job>
+http::Answer Bulk::remove(const Call& call, std::map<std::string, std::shared_ptr<Job>, std::less<>>& jobs) {
+    const auto job = find(jobs, call.args.at(0));
+    if (!job) return not_found();
+    progress(*job);
+    {
+        const std::scoped_lock lock(job->mutex);
+        if (!is_over(job->state))
+            return wrong_state("Deleting is not allowed: the job is in the state " + std::string(name(job->state)) +
+                               ".");
+    }
+    const std::scoped_lock lock(mutex_);
+    jobs.erase(job->id);
+    return empty_answer(204);
+}
+
 std::optional<std::int64_t> Bulk::run_due() {
     std::vector<std::shared_ptr<QueryJob>> queries;
     std::vector<std::shared_ptr<IngestJob>> ingests;
@@ -530,11 +555,7 @@ http::Answer Bulk::list_queries(const Call& call) {
 }
 
 http::Answer Bulk::query_job(const Call& call) {
-    const auto job = find(queries_, call.args.at(0));
-    if (!job) return not_found();
-    progress(*job);
-    const std::scoped_lock lock(job->mutex);
-    return json_answer(200, job->json(false));
+    return show(call, queries_);
 }
 
 http::Answer Bulk::change_query(const Call& call) {
@@ -553,18 +574,7 @@ http::Answer Bulk::change_query(const Call& call) {
 }
 
 http::Answer Bulk::remove_query(const Call& call) {
-    const auto job = find(queries_, call.args.at(0));
-    if (!job) return not_found();
-    progress(*job);
-    {
-        const std::scoped_lock lock(job->mutex);
-        if (!is_over(job->state))
-            return wrong_state("Deleting is not allowed: the job is in the state " + std::string(name(job->state)) +
-                               ".");
-    }
-    const std::scoped_lock lock(mutex_);
-    queries_.erase(job->id);
-    return empty_answer(204);
+    return remove(call, queries_);
 }
 
 namespace {
@@ -710,11 +720,7 @@ http::Answer Bulk::list_ingests(const Call& call) {
 }
 
 http::Answer Bulk::ingest_job(const Call& call) {
-    const auto job = find(ingests_, call.args.at(0));
-    if (!job) return not_found();
-    progress(*job);
-    const std::scoped_lock lock(job->mutex);
-    return json_answer(200, job->json(false));
+    return show(call, ingests_);
 }
 
 http::Answer Bulk::upload(const Call& call) {
@@ -762,18 +768,7 @@ http::Answer Bulk::change_ingest(const Call& call) {
 }
 
 http::Answer Bulk::remove_ingest(const Call& call) {
-    const auto job = find(ingests_, call.args.at(0));
-    if (!job) return not_found();
-    progress(*job);
-    {
-        const std::scoped_lock lock(job->mutex);
-        if (!is_over(job->state))
-            return wrong_state("Deleting is not allowed: the job is in the state " + std::string(name(job->state)) +
-                               ".");
-    }
-    const std::scoped_lock lock(mutex_);
-    ingests_.erase(job->id);
-    return empty_answer(204);
+    return remove(call, ingests_);
 }
 
 namespace {

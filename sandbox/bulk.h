@@ -74,6 +74,10 @@ private:
     void keep(std::map<std::string, std::shared_ptr<Job>, std::less<>>& jobs, std::shared_ptr<Job> job);
     template <class Job>
     http::Answer list(const Call& call, const std::map<std::string, std::shared_ptr<Job>, std::less<>>& jobs);
+    template <class Job>
+    http::Answer remove(const Call& call, std::map<std::string, std::shared_ptr<Job>, std::less<>>& jobs);
+    template <class Job>
+    http::Answer show(const Call& call, const std::map<std::string, std::shared_ptr<Job>, std::less<>>& jobs);
     std::string new_id();
     /// Moves the job on by the time that passed, and does its work when that is due.
     template <class Job>
