@@ -121,4 +121,10 @@ void make_indexes(store::Database& db) {
     db.define("CREATE INDEX IF NOT EXISTS link_by_opportunity ON opportunity_link (opportunity, person)");
 }
 
+void drop_link_indexes(store::Database& db) {
+    for (const char* const index : {"link_by_person", "link_by_opportunity"}) {
+        db.define(std::string("DROP INDEX IF EXISTS ") + index);
+    }
+}
+
 }  // namespace lockstep::people

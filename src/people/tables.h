@@ -17,5 +17,7 @@ namespace lockstep::people {
 void make_tables(store::Database& db);
 /// Indexes that pay off only after the first build.
 void make_indexes(store::Database& db);
+/// Drops those of opportunity_link: who fills it anew drops them before, and makes all again after.
+void drop_link_indexes(store::Database& db);
 
 }  // namespace lockstep::people

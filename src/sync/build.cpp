@@ -105,9 +105,7 @@ Result<void> build(Work& work) {
     if (!loaded("Opportunity") || !loaded("OpportunityContactRole")) return {};
     return run_step(work, "OpportunityContactRole", "build links", [&](store::Step& step) -> Result<void> {
         // The indexes of the two tables that are filled here are built once, afterwards.
-        for (const char* const index : {"link_by_person", "link_by_opportunity"}) {
-            work.db.define(std::string("DROP INDEX IF EXISTS ") + index);
-        }
+        people::drop_link_indexes(work.db);
         store::drop_activity_indexes(work.db);
         LinkBuild built;
         work.write([&](store::Transaction& tx) {
