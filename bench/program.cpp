@@ -1,8 +1,6 @@
 #include "bench/program.h"
 
-#include <fcntl.h>
 #include <poll.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,66 +20,28 @@ namespace {
 // Often enough that a peak near the end is seen, seldom enough that it costs nothing.
 constexpr int kLookMs = 20;
 
-struct Pipe {
-    int read = -1, write = -1;
-    Pipe() {
-        std::array<int, 2> ends{};
-        if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw std::runtime_error("no pipe");
-        read = ends[0];
-        write = ends[1];
-    }
-};
-
 /// A child that is killed and reaped whatever happens.
-class Child {
+class Watched {
 public:
-    Child(const support::Start& start, const Pipe& out, const Pipe& err) {
-        std::vector<std::string> words{start.program};
-        words.insert(words.end(), start.arguments.begin(), start.arguments.end());
-        std::vector<std::string> environment;
-        for (char** entry = environ; *entry != nullptr; ++entry) {
-            const std::string text = *entry;
-            if (!start.environment.contains(text.substr(0, text.find('=')))) environment.push_back(text);
-        }
-        for (const auto& [name, value] : start.environment) {
-            if (!value.empty()) environment.push_back(name + "=" + value);
-        }
-        const auto pointers = [](std::vector<std::string>& texts) {
-            std::vector<char*> all;
-            all.reserve(texts.size() + 1);
-            for (std::string& text : texts) all.push_back(text.data());
-            all.push_back(nullptr);
-            return all;
-        };
-        const std::vector<char*> arguments = pointers(words);
-        const std::vector<char*> variables = pointers(environment);
-        id_ = ::fork();
-        if (id_ < 0) throw std::runtime_error("no process for " + start.program);
-        if (id_ > 0) return;
-        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-        ::dup2(out.write, STDOUT_FILENO);
-        ::dup2(err.write, STDERR_FILENO);
-        ::execvpe(start.program.c_str(), arguments.data(), variables.data());
-        ::_exit(127);
+    explicit Watched(const support::Start& start) : child_(support::start_child(start)) { ::close(child_.in); }
+    ~Watched() {
+        if (child_.id <= 0) return;
+        ::kill(child_.id, SIGKILL);
+        ::waitpid(child_.id, nullptr, 0);
     }
-    ~Child() {
-        if (id_ <= 0) return;
-        ::kill(id_, SIGKILL);
-        ::waitpid(id_, nullptr, 0);
-    }
-    Child(const Child&) = delete;
-    Child& operator=(const Child&) = delete;
+    Watched(const Watched&) = delete;
+    Watched& operator=(const Watched&) = delete;
 
-    int id() const { return id_; }
+    const support::Child& child() const { return child_; }
     int wait(rusage& used) {
         int status = 0;
-        ::wait4(id_, &status, 0, &used);
-        id_ = -1;
+        ::wait4(child_.id, &status, 0, &used);
+        child_.id = -1;
         return status;
     }
 
 private:
-    int id_ = -1;
+    support::Child child_;
 };
 
 double seconds_of(const timeval& time) {
@@ -119,15 +79,12 @@ Ran run_watched(const support::Start& start, int limit_s) {
     Ran ran;
     std::string rest;
     const double from = now_s();
-    Pipe out, err;
-    Child child(start, out, err);
-    ::close(out.write);
-    ::close(err.write);
-    std::array<pollfd, 2> ends{pollfd{out.read, POLLIN, 0}, pollfd{err.read, POLLIN, 0}};
+    Watched watched(start);
+    std::array<pollfd, 2> ends{pollfd{watched.child().out, POLLIN, 0}, pollfd{watched.child().err, POLLIN, 0}};
     std::array<char, 16384> piece{};
     while (ends[0].fd >= 0 || ends[1].fd >= 0) {
         ::poll(ends.data(), ends.size(), kLookMs);
-        ran.peak_kb = std::max(ran.peak_kb, peak_kb(child.id()));
+        ran.peak_kb = std::max(ran.peak_kb, peak_kb(watched.child().id));
         if (seconds_since(from) > limit_s) throw std::runtime_error(start.program + " did not end in time");
         for (std::size_t i = 0; i < ends.size(); ++i) {
             if (ends.at(i).fd < 0 || ends.at(i).revents == 0) continue;
@@ -144,7 +101,7 @@ Ran run_watched(const support::Start& start, int limit_s) {
         }
     }
     rusage used{};
-    const int status = child.wait(used);
+    const int status = watched.wait(used);
     ran.seconds = seconds_since(from);
     ran.cpu_seconds = seconds_of(used.ru_utime) + seconds_of(used.ru_stime);
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {

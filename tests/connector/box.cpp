@@ -5,36 +5,14 @@
 #include <algorithm>
 
 #include "record/value.h"
+#include "tests/support/answer.h"
 
 namespace lockstep::connector_test {
-
-namespace {
-
-http::Response whole(http::Answer&& answer) {
-    http::Response response{
-        .status = answer.status, .headers = std::move(answer.headers), .body = std::move(answer.body)};
-    if (answer.pieces) {
-        std::string piece;
-        for (bool more = true; more; response.body += piece) {
-            piece.clear();
-            more = answer.pieces(piece);
-        }
-    }
-    return response;
-}
-
-}  // namespace
 
 Result<http::Response> DirectSender::send(const http::Request& request, const http::Limits& limits) {
     http::Request received = request;
     received.target = http::origin_form(request.target);
-    http::Answer answer = service_.handle(received);
-    if (answer.drop) return Error{.kind = Kind::Unavailable, .what = "The connection was closed without an answer"};
-    const std::int64_t cut = answer.cut_after_bytes;
-    http::Response response = whole(std::move(answer));
-    if (cut >= 0 && static_cast<std::size_t>(cut) < response.body.size()) {
-        return Error{.kind = Kind::BadReply, .what = "The answer was cut"};
-    }
+    http::Response response = TRY(support::received(service_.handle(received)));
     if (response.body.size() > limits.body_bytes_max)
         return Error{.kind = Kind::BadReply, .what = "The answer is too large"};
     return response;

@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "people/people.h"
 #include "store/catalog.h"
+#include "tests/support/answer.h"
 #include "tests/support/postgres.h"
 
 namespace lockstep::tests {
@@ -17,26 +18,6 @@ namespace lockstep::tests {
 namespace {
 
 constexpr Timestamp kStart{1'795'510'800};  // 2026-11-24T09:00:00Z
-
-/// Cut bodies and dropped lines are told as the network sender would tell them.
-Result<http::Response> received(http::Answer answer) {
-    if (answer.drop)
-        return Error{.kind = Kind::Unavailable, .what = "The server closed the connection without an answer"};
-    http::Response response{
-        .status = answer.status, .headers = std::move(answer.headers), .body = std::move(answer.body)};
-    if (answer.pieces) {
-        std::string piece;
-        while (answer.pieces(piece)) {
-            response.body += piece;
-            piece.clear();
-        }
-        response.body += piece;
-    }
-    if (answer.cut_after_bytes >= 0 && static_cast<std::size_t>(answer.cut_after_bytes) < response.body.size()) {
-        return Error{.kind = Kind::BadReply, .what = "The answer ended before it was whole"};
-    }
-    return response;
-}
 
 }  // namespace
 
@@ -52,7 +33,7 @@ public:
         seen.target = path == std::string::npos ? "/" : seen.target.substr(path);
         http::Answer answer = house_.service_->handle(seen);
         house_.clock_.wait_ms(answer.delay_ms);
-        Result<http::Response> response = received(std::move(answer));
+        Result<http::Response> response = support::received(std::move(answer));
         if (response.ok()) response->headers["Date"] = to_http_date(house_.org().now());
         if (response.ok() && house_.spoil) house_.spoil(request, *response);
         return response;

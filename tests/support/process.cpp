@@ -73,23 +73,26 @@ void feed(int descriptor, const std::string& input) {
 
 }  // namespace
 
-Process::Process(const Start& start) : program_(start.program) {
-    ::signal(SIGPIPE, SIG_IGN);
+Child start_child(const Start& start) {
     std::vector<std::string> arguments{start.program};
     arguments.insert(arguments.end(), start.arguments.begin(), start.arguments.end());
     std::vector<std::string> environment = environment_of(start);
-    const std::vector<char*> argument_pointers = pointers(arguments);
-    const std::vector<char*> environment_pointers = pointers(environment);
+    std::vector<char*> argument_pointers = pointers(arguments);
+    std::vector<char*> environment_pointers = pointers(environment);
     const Pipe in, out, err;
-    id_ = ::fork();
-    if (id_ < 0) throw std::runtime_error("no process for " + program_);
-    if (id_ == 0) {
-        become(start, const_cast<char**>(argument_pointers.data()), const_cast<char**>(environment_pointers.data()),
-               in.read, out.write, err.write);
-    }
+    const pid_t id = ::fork();
+    if (id < 0) throw std::runtime_error("no process for " + start.program);
+    if (id == 0) become(start, argument_pointers.data(), environment_pointers.data(), in.read, out.write, err.write);
     for (const int end : {in.read, out.write, err.write}) ::close(end);
-    reader_ = std::thread([this, out = out.read, err = err.read] { read_all(out, err); });
-    feed(in.write, start.input);
+    return {.id = id, .in = in.write, .out = out.read, .err = err.read};
+}
+
+Process::Process(const Start& start) : program_(start.program) {
+    ::signal(SIGPIPE, SIG_IGN);
+    const Child child = start_child(start);
+    id_ = child.id;
+    reader_ = std::thread([this, child] { read_all(child.out, child.err); });
+    feed(child.in, start.input);
 }
 
 Process::~Process() {

@@ -28,6 +28,15 @@ struct Ended {
     std::string out, err;
 };
 
+/// A child process and our ends of its pipes. Whoever started it closes them, and reaps it.
+struct Child {
+    pid_t id = -1;
+    int in = -1, out = -1, err = -1;
+};
+/// Starts a program that dies with the process that started it; `start.input` is left to the caller. Throws
+/// std::runtime_error when there can be no process.
+Child start_child(const Start& start);
+
 /// A running program of ours or of the system. What it writes is read as it comes, so that it never waits for us; it is
 /// killed when this object dies, and with the test that started it.
 ///
