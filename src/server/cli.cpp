@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "server/commands/commands.h"
 #include "server/parts.h"
+#include "store/lease.h"
 
 namespace lockstep::server {
 
@@ -287,6 +288,9 @@ int run_command(const Call& call, const std::string& typed, Output& output, Worl
         if (ended) return *ended;
         output.error(ended.error());
         return exit_code(ended.error().kind);
+    } catch (const store::LeaseLost& lost) {
+        output.error("conflict", lost.what(), lost.hint);
+        return kLocked;
     } catch (const Failure& failure) {
         output.error("failure", failure.what(), failure.hint);
     } catch (const Bug& bug) {

@@ -126,8 +126,8 @@ void Lease::guard(Transaction& tx) const {
         tx.db().integer(std::string("SELECT token FROM lease WHERE work = ? AND token = ?") + lock,
                         params(Cell::text(work_), Cell::integer(token_)));
     if (ours) return;
-    throw Failure("The work \"" + work_ + "\" was taken over by another program",
-                  "nothing of this step was saved; the other program goes on with it");
+    throw LeaseLost("The work \"" + work_ + "\" was taken over by another program",
+                    "nothing of this step was saved; the other program goes on with it");
 }
 
 void Lease::release(Database& db) {

@@ -5,10 +5,16 @@
 #include <string>
 #include <string_view>
 
+#include "base/check.h"
 #include "base/result.h"
 #include "store/database.h"
 
 namespace lockstep::store {
+
+/// Thrown by a transaction whose lease went to another: the work stops, and nothing of the transaction is saved.
+class LeaseLost : public Failure {
+    using Failure::Failure;
+};
 
 /// The right to do a piece of work ("sync"), held in a row with a fencing token that grows with each owner
 /// (reliability 6.2). Expiry is judged by the database's clock on PostgreSQL and by the machine's on SQLite, where all
@@ -21,7 +27,7 @@ public:
     static Result<Lease> claim(Database& db, std::string_view work, const std::string& owner);
     /// False: lost; stop at once.
     bool renew(Database& db);
-    /// First statement of every transaction of the work: throws Failure when the lease is not ours any more.
+    /// First statement of every transaction of the work: throws LeaseLost when the lease is not ours any more.
     void guard(Transaction& tx) const;
     void release(Database& db);
     std::int64_t token() const { return token_; }

@@ -56,6 +56,7 @@ TEST_P(Leases, an_expired_lease_is_taken_over_with_a_higher_token_and_the_old_ow
     });
     EXPECT_NE(said.find("taken over by another program"), std::string::npos) << said;
     EXPECT_EQ(value("SELECT count(*) FROM counter WHERE name = 'x'"), "0");
+    EXPECT_THROW(db->write([&](Transaction& tx) { first.guard(tx); }), LeaseLost);
     db->write([&](Transaction& tx) { second.guard(tx); });
     first.release(*db);  // of no effect
     EXPECT_TRUE(second.renew(*db));
