@@ -975,45 +975,43 @@ std::string header_row(std::vector<std::string_view> first, const std::vector<st
 
 }  // namespace
 
-http::Answer Bulk::successful_results(const Call& call) {
+/// A result of an ingest job that has ended; `tell` writes it, under the job's lock.
+template <class Tell>
+http::Answer Bulk::ended_result(const Call& call, Tell tell) {
     const auto job = find(ingests_, call.args.at(0));
     if (!job || call.result_expired) return not_found();
     progress(*job);
     const std::scoped_lock lock(job->mutex);
     if (!is_over(job->state)) return wrong_state("Results are available when the job has ended.");
     auto answer = csv_answer();
-    send_text(answer, header_row({"sf__Id", "sf__Created"}, job->columns, job->form), job->succeeded);
+    tell(answer, *job);
     return answer;
+}
+
+http::Answer Bulk::successful_results(const Call& call) {
+    return ended_result(call, [](http::Answer& answer, const IngestJob& job) {
+        send_text(answer, header_row({"sf__Id", "sf__Created"}, job.columns, job.form), job.succeeded);
+    });
 }
 
 http::Answer Bulk::failed_results(const Call& call) {
-    const auto job = find(ingests_, call.args.at(0));
-    if (!job || call.result_expired) return not_found();
-    progress(*job);
-    const std::scoped_lock lock(job->mutex);
-    if (!is_over(job->state)) return wrong_state("Results are available when the job has ended.");
-    auto answer = csv_answer();
-    send_text(answer, header_row({"sf__Id", "sf__Error"}, job->columns, job->form), job->failures);
-    return answer;
+    return ended_result(call, [](http::Answer& answer, const IngestJob& job) {
+        send_text(answer, header_row({"sf__Id", "sf__Error"}, job.columns, job.form), job.failures);
+    });
 }
 
 http::Answer Bulk::unprocessed_records(const Call& call) {
-    const auto job = find(ingests_, call.args.at(0));
-    if (!job || call.result_expired) return not_found();
-    progress(*job);
-    const std::scoped_lock lock(job->mutex);
-    if (!is_over(job->state)) return wrong_state("Results are available when the job has ended.");
-    auto rows = std::make_shared<std::string>();
-    if (job->state != State::JobComplete && job->data) {
-        csv::Reader reader(*job->data, job->form.sign);
-        std::vector<std::string_view> cells;
-        bool is_header = true;
-        for (auto more = reader.next(cells); more.ok() && *more; more = reader.next(cells))
-            if (!std::exchange(is_header, false)) append_cells(*rows, cells, job->form);
-    }
-    auto answer = csv_answer();
-    send_text(answer, header_row({}, job->columns, job->form), std::move(rows));
-    return answer;
+    return ended_result(call, [](http::Answer& answer, const IngestJob& job) {
+        auto rows = std::make_shared<std::string>();
+        if (job.state != State::JobComplete && job.data) {
+            csv::Reader reader(*job.data, job.form.sign);
+            std::vector<std::string_view> cells;
+            bool is_header = true;
+            for (auto more = reader.next(cells); more.ok() && *more; more = reader.next(cells))
+                if (!std::exchange(is_header, false)) append_cells(*rows, cells, job.form);
+        }
+        send_text(answer, header_row({}, job.columns, job.form), std::move(rows));
+    });
 }
 
 }  // namespace lockstep::sandbox

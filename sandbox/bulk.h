@@ -78,6 +78,8 @@ private:
     http::Answer remove(const Call& call, std::map<std::string, std::shared_ptr<Job>, std::less<>>& jobs);
     template <class Job>
     http::Answer show(const Call& call, const std::map<std::string, std::shared_ptr<Job>, std::less<>>& jobs);
+    template <class Tell>
+    http::Answer ended_result(const Call& call, Tell tell);
     std::string new_id();
     /// Moves the job on by the time that passed, and does its work when that is due.
     template <class Job>

@@ -489,7 +489,7 @@ Result<Explanation> explain(store::Connection& db, const sync::Rules& rules, std
     return explanation;
 }
 
-Status status(store::Database& database) {
+Status status(store::Database& database, Timestamp now) {
     Status status;
     status.database = database.description();
     status.bytes = database.bytes();
@@ -522,6 +522,8 @@ Status status(store::Database& database) {
         status.activities = count("SELECT count(*) FROM activity");
         status.log_position = store::last_position(db);
         status.open_errors = count("SELECT count(*) FROM sync_error WHERE resolved IS NULL");
+        constexpr std::int64_t kDayS = 86'400;
+        status.calls_24h = store::calls_since(db, now.plus(-kDayS));
         const auto steps = store::steps(db, 1);
         if (!steps.empty()) status.last_step = steps.front();
     });

@@ -121,6 +121,7 @@ struct Status {
     std::int64_t calls_24h = 0;
     std::uint64_t bytes = 0;
 };
-Status status(store::Database& db);
+/// `now`: the end of the 24 hours whose API calls are counted.
+Status status(store::Database& db, Timestamp now);
 
 }  // namespace lockstep::api

@@ -213,7 +213,7 @@ private:
     }
 
     void sync_state(store::Database& db) {
-        const api::Status status = api::status(db);
+        const api::Status status = api::status(db, context_.world().clock.now());
         if (status.open_errors > 0) {
             add(Level::Warning, "errors", fmt::format("{} errors are open", with_thousands(status.open_errors)),
                 "lockstep errors lists them");

@@ -31,11 +31,7 @@ constexpr int kStepsOfACycle = 80;
 
 Result<int> status(Context& context) {
     store::Database* const db = TRY(context.parts.database());
-    api::Status status = api::status(*db);
-    db->read([&](store::Connection& connection) {
-        constexpr std::int64_t kDayS = 86'400;
-        status.calls_24h = store::calls_since(connection, context.world().clock.now().plus(-kDayS));
-    });
+    const api::Status status = api::status(*db, context.world().clock.now());
     Output& out = context.out;
 
     json::array objects;
@@ -93,7 +89,7 @@ Result<int> status(Context& context) {
     }
     out.pairs({{"people", with_thousands(status.people)},
                {"companies", with_thousands(status.companies)},
-               {"people in opportunities", with_thousands(status.links)},
+               {"opportunity links", with_thousands(status.links)},
                {"activities", with_thousands(status.activities)},
                {"change log", with_thousands(status.log_position)},
                {"API calls in 24 hours", with_thousands(status.calls_24h)},
