@@ -109,7 +109,8 @@ public:
     /// is gone, failed or expired is an error Rejected with code "BULK_JOB_LOST" after which the caller starts a new
     /// job. The next page is fetched while the sink works. Pages are sized to about `page_bytes`.
     struct BulkOptions {
-        std::size_t page_bytes = 12u << 20;
+        /// Some of them are in memory at once: one fetched, one parsed, one written. Keeps the tool under 128 MB.
+        std::size_t page_bytes = 8u << 20;
         std::int64_t first_page_rows = 10'000;  ///< until the width of a row is known
         bool ahead = true;  ///< false: all on the caller's thread, for runs that must repeat exactly
         std::int64_t poll_first_ms = 250, poll_max_ms = 10'000;
