@@ -9,10 +9,15 @@ namespace {
 constexpr std::size_t kBlockBytes = 256u << 10;
 }
 
+Batch::Batch(std::vector<Form> forms) : forms_(std::move(forms)) {
+    nulls_.reserve(forms_.size());
+    for (const Form form : forms_) nulls_.push_back(Cell::null(form));
+}
+
 std::span<Cell> Batch::add_row() {
     const std::size_t from = cells_.size();
-    for (const Form form : forms_) cells_.push_back(Cell::null(form));
-    return {cells_.data() + from, forms_.size()};
+    cells_.insert(cells_.end(), nulls_.begin(), nulls_.end());
+    return {cells_.data() + from, nulls_.size()};
 }
 
 std::string_view Batch::keep(std::string_view text) {
@@ -43,6 +48,20 @@ void Batch::clear() {
     block_used_ = 0;
     bytes_ = 0;
     adopted_.clear();
+}
+
+void Batch::reserve_rows(std::size_t rows) {
+    // Some more than asked for: the next page of a series is about as long, and finds room in the same memory.
+    const std::size_t cells = rows * columns();
+    if (cells > cells_.capacity()) cells_.reserve(cells + cells / 8);
+}
+
+std::string Batch::take_memory() {
+    const auto largest = std::ranges::max_element(adopted_, {}, [](const auto& buffer) { return buffer->capacity(); });
+    std::string memory = largest == adopted_.end() ? std::string() : std::move(**largest);
+    clear();
+    memory.clear();
+    return memory;
 }
 
 }  // namespace lockstep::record

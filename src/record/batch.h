@@ -18,7 +18,7 @@ namespace lockstep::record {
 class Batch {
 public:
     Batch() = default;
-    explicit Batch(std::vector<Form> forms) : forms_(std::move(forms)) {}
+    explicit Batch(std::vector<Form> forms);
 
     const std::vector<Form>& forms() const { return forms_; }
     std::size_t columns() const { return forms_.size(); }
@@ -36,10 +36,13 @@ public:
     std::size_t bytes() const { return bytes_; }
     /// No rows, no text; the columns stay.
     void clear();
-    void reserve_rows(std::size_t rows) { cells_.reserve(rows * columns()); }
+    /// Clears, and hands back the memory of the largest buffer that was adopted, empty.
+    std::string take_memory();
+    void reserve_rows(std::size_t rows);
 
 private:
     std::vector<Form> forms_;
+    std::vector<Cell> nulls_;  ///< an empty row
     std::vector<Cell> cells_;
     std::vector<std::unique_ptr<char[]>> blocks_;
     std::size_t block_used_ = 0, block_size_ = 0, bytes_ = 0;

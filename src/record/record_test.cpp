@@ -157,6 +157,21 @@ TEST(Batch, a_cleared_or_moved_from_batch_can_be_filled_again) {
     EXPECT_EQ(taken.rows(), 100'000U);
 }
 
+TEST(Batch, gives_the_memory_of_its_page_back_for_the_next_one) {
+    Batch batch({Form::Text});
+    std::string page(1000, 'p');
+    const char* const place = page.data();
+    batch.add_row()[0] = Cell::text(batch.adopt(std::move(page)));
+    batch.adopt("a small one");
+    std::string memory = batch.take_memory();
+    EXPECT_EQ(memory.data(), place);
+    EXPECT_EQ(memory, "");
+    EXPECT_GE(memory.capacity(), 1000U);
+    EXPECT_EQ(batch.rows(), 0U);
+    EXPECT_EQ(batch.bytes(), 0U);
+    EXPECT_EQ(batch.take_memory(), "") << "it has none twice";
+}
+
 TEST(Object, every_plain_salesforce_type_has_a_form_and_the_compound_ones_none) {
     EXPECT_EQ(form_of("id"), Form::Text);
     EXPECT_EQ(form_of("multipicklist"), Form::Text);

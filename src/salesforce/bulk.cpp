@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <mutex>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "base/ahead.h"
 #include "base/check.h"
@@ -74,12 +76,108 @@ bool is_gone(const Error& error) {
     return error.kind == Kind::NotFound || error.code == "INVALIDJOB" || error.code == "INVALIDJOBSTATE";
 }
 
+/// A page as it came: its header is verified, its rows are not yet read.
+struct Unread {
+    std::string body, locator;  ///< locator of the next page; empty: this is the last
+    std::int64_t rows = 0;
+};
+
 struct Fetched {
     Page page;
     BulkPosition after;
 };
 
-/// Fetches the pages of a finished job one by one, each verified.
+/// Memory of pages that were used, for the next ones: faulting new memory in costs as much as reading a page into it.
+class Spares {
+public:
+    void take_back(record::Batch rows) {
+        std::string memory = rows.take_memory();
+        const std::lock_guard lock(mutex_);
+        if (bodies_.size() < kKept) bodies_.push_back(std::move(memory));
+        if (rows_.size() < kKept) rows_.push_back(std::move(rows));
+    }
+    std::string body() { return taken(bodies_); }
+    record::Batch rows() { return taken(rows_); }
+
+private:
+    static constexpr std::size_t kKept = 2;
+    template <class T>
+    T taken(std::vector<T>& from) {
+        const std::lock_guard lock(mutex_);
+        if (from.empty()) return {};
+        T one = std::move(from.back());
+        from.pop_back();
+        return one;
+    }
+    std::mutex mutex_;
+    std::vector<std::string> bodies_;
+    std::vector<record::Batch> rows_;
+};
+
+/// How many rows make a page of the size wanted, going by a page that had `rows` in `bytes`.
+std::int64_t fitting_rows(std::int64_t rows, std::size_t bytes, std::int64_t rows_max, const Options& options) {
+    if (rows < kPageRowsMin || bytes == 0) return rows_max;
+    const std::int64_t fitting =
+        rows * static_cast<std::int64_t>(options.page_bytes) / static_cast<std::int64_t>(bytes);
+    return std::clamp(std::min(fitting, rows_max * kGrowthMax), kPageRowsMin, kPageRowsMax);
+}
+
+/// Fetches the pages of a finished job one by one.
+class Fetcher {
+public:
+    Fetcher(Session& session, const Options& options, Spares& spares, BulkPosition position, std::int64_t rows_max)
+        : session_(session), options_(options), spares_(spares), position_(std::move(position)), rows_max_(rows_max) {}
+
+    /// Rows of the next page.
+    std::int64_t rows_max() const { return rows_max_; }
+    /// Nothing: the last page was given, or an error.
+    std::optional<Result<Unread>> next() {
+        if (ended_) return std::nullopt;
+        Result<Unread> page = fetch_page([](Unread&& whole) -> Result<Unread> { return std::move(whole); });
+        ended_ = !page.ok() || page->locator.empty();
+        if (page.ok()) {
+            position_.locator = page->locator;
+            rows_max_ = fitting_rows(page->rows, page->body.size(), rows_max_, options_);
+        }
+        return page;
+    }
+    /// The same page until `read(Unread&&)` finds it whole, at most three times.
+    template <class Read>
+    auto fetch_page(Read read) -> decltype(read(Unread())) {
+        std::string path = fmt::format("/jobs/query/{}/results?maxRecords={}", position_.job, rows_max_);
+        if (!position_.locator.empty()) path += "&locator=" + url_encode(position_.locator);
+        return fetch_by(
+            session_,
+            [&] {
+                std::string memory = spares_.body();
+                memory.reserve(options_.page_bytes + options_.page_bytes / 8);
+                return session_.get(path, {{"Accept", "text/csv"}}, std::move(memory));
+            },
+            [&](http::Response&& answer) -> decltype(read(Unread())) { return read(TRY(unread(std::move(answer)))); });
+    }
+
+private:
+    Result<Unread> unread(http::Response&& answer) const {
+        const auto announced = parse_int(answer.header("Sforce-NumberOfRecords"));
+        const std::string locator(answer.header("Sforce-Locator"));
+        if (!announced || *announced < 0)
+            return bad_reply("A page of a bulk result does not tell how many rows it has");
+        // "null" marks the last page. No header at all is a broken answer: taking it for the end would lose the rest.
+        if (locator.empty() || locator == position_.locator) {
+            return bad_reply("A page of a bulk result does not tell where the next one is");
+        }
+        return Unread{.body = std::move(answer.body), .locator = locator == "null" ? "" : locator, .rows = *announced};
+    }
+
+    Session& session_;
+    const Options& options_;
+    Spares& spares_;
+    BulkPosition position_;
+    std::int64_t rows_max_;
+    bool ended_ = false;
+};
+
+/// Reads the pages of a finished job one by one, each verified. While one is read, the next is fetched.
 class Pages {
 public:
     Pages(Session& session, const Selection& selection, const Options& options, const Job& job, BulkPosition position,
@@ -95,13 +193,7 @@ public:
     /// Nothing: the last page was given, or an error.
     std::optional<Result<Fetched>> next() {
         if (ended_) return std::nullopt;
-        Result<Fetched> fetched = page();
-        // A page that does not come through whole may come in smaller pieces.
-        while (!fetched.ok() && fetched.error().kind == Kind::BadReply && fetched.error().code != kSumWrong &&
-               rows_max_ > kPageRowsMin) {
-            rows_max_ = std::max(rows_max_ / 8, kPageRowsMin);
-            fetched = page();
-        }
+        Result<Fetched> fetched = options_.ahead ? page() : careful_page();
         if (!fetched.ok()) {
             ended_ = true;
             return Result<Fetched>(told(fetched.error()));
@@ -110,33 +202,60 @@ public:
         ended_ = fetched->page.next_locator.empty();
         resumed_ = false;
         ++number_;
-        fit_to(fetched->page);
         return fetched;
     }
 
+    /// Takes back the memory of rows that were used. From any thread.
+    void take_back(record::Batch rows) { spares_.take_back(std::move(rows)); }
+
 private:
     Result<Fetched> page() {
-        std::string path = fmt::format("/jobs/query/{}/results?maxRecords={}", position_.job, rows_max_);
-        if (!position_.locator.empty()) path += "&locator=" + url_encode(position_.locator);
-        return fetch(session_, path, {{"Accept", "text/csv"}},
-                     [&](http::Response&& answer) { return read(std::move(answer)); });
+        if (!fetcher_) {
+            fetcher_.emplace(session_, options_, spares_, position_, rows_max_);
+            ahead_.emplace([this](const std::stop_token& stop) -> std::optional<Result<Unread>> {
+                if (stop.stop_requested()) return std::nullopt;
+                return fetcher_->next();
+            });
+        }
+        std::optional<Result<Unread>> came = ahead_->next();
+        check(came.has_value(), "a bulk result goes on behind its last page");
+        Result<Fetched> read_page = came->ok() ? read(std::move(**came)) : Result<Fetched>(came->error());
+        if (read_page.ok() || !may_be_whole_when_smaller(read_page.error())) return read_page;
+        // What was fetched ahead belongs to a page that was not whole.
+        ahead_.reset();
+        rows_max_ = fetcher_->rows_max();
+        fetcher_.reset();
+        return careful_page();
     }
 
-    Result<Fetched> read(http::Response&& answer) const {
-        const auto announced = parse_int(answer.header("Sforce-NumberOfRecords"));
-        const std::string locator(answer.header("Sforce-Locator"));
-        if (!announced || *announced < 0)
-            return bad_reply("A page of a bulk result does not tell how many rows it has");
-        // "null" marks the last page. No header at all is a broken answer: taking it for the end would lose the rest.
-        if (locator.empty() || locator == position_.locator) {
-            return bad_reply("A page of a bulk result does not tell where the next one is");
+    /// Fetches and reads again, and then in smaller pieces, until the page comes through whole.
+    Result<Fetched> careful_page() {
+        while (true) {
+            Fetcher fetcher(session_, options_, spares_, position_, rows_max_);
+            Result<Fetched> fetched = fetcher.fetch_page([&](Unread&& unread) { return read(std::move(unread)); });
+            if (fetched.ok()) {
+                const Page& page = fetched->page;
+                rows_max_ = fitting_rows(static_cast<std::int64_t>(page.rows.rows()),
+                                         static_cast<std::size_t>(page.bytes), rows_max_, options_);
+                return fetched;
+            }
+            if (!may_be_whole_when_smaller(fetched.error()) || rows_max_ <= kPageRowsMin) return fetched;
+            rows_max_ = std::max(rows_max_ / 8, kPageRowsMin);
         }
+    }
+
+    static bool may_be_whole_when_smaller(const Error& error) {
+        return error.kind == Kind::BadReply && error.code != kSumWrong;
+    }
+
+    Result<Fetched> read(Unread&& unread) {
         Fetched fetched{.after = position_};
+        fetched.page.rows = spares_.rows();
         fetched.page.call = fmt::format("bulk job {} page {}", position_.job, number_);
-        if (locator != "null") fetched.page.next_locator = locator;
-        TRY(parse_bulk_page(std::move(answer.body), selection_.fields, *announced, fetched.page));
+        fetched.page.next_locator = unread.locator;
+        TRY(parse_bulk_page(std::move(unread.body), selection_.fields, unread.rows, fetched.page));
         fetched.after.locator = fetched.page.next_locator;
-        fetched.after.rows_read += *announced;
+        fetched.after.rows_read += unread.rows;
         const bool last = fetched.page.next_locator.empty();
         if (job_.tells_rows && (last ? fetched.after.rows_read != job_.rows : fetched.after.rows_read > job_.rows)) {
             Error error =
@@ -157,13 +276,6 @@ private:
         return error;
     }
 
-    void fit_to(const Page& page) {
-        const auto rows = static_cast<std::int64_t>(page.rows.rows());
-        if (rows < kPageRowsMin || page.bytes <= 0) return;
-        const std::int64_t fitting = rows * static_cast<std::int64_t>(options_.page_bytes) / page.bytes;
-        rows_max_ = std::clamp(std::min(fitting, rows_max_ * kGrowthMax), kPageRowsMin, kPageRowsMax);
-    }
-
     Session& session_;
     const Selection& selection_;
     const Options& options_;
@@ -173,6 +285,9 @@ private:
     std::int64_t rows_max_;
     int number_ = 1;
     bool ended_ = false;
+    Spares spares_;
+    std::optional<Fetcher> fetcher_;
+    std::optional<Ahead<Result<Unread>>> ahead_;
 };
 
 Result<Job> create_job(Session& session, const Selection& selection) {
@@ -214,6 +329,11 @@ Result<Job> finished_job(Session& session, const std::string& id, const Options&
 
 }  // namespace
 
+Result<std::string> Connector::start_bulk(const Selection& selection) {
+    Job job = TRY(create_job(session_, selection));
+    return std::move(job.id);
+}
+
 Result<void> Connector::read_bulk(const Selection& selection, BulkPosition position,
                                   const std::function<Result<void>(Page&& page, const BulkPosition& after)>& sink,
                                   const BulkOptions& options) {
@@ -226,8 +346,7 @@ Result<void> Connector::read_bulk(const Selection& selection, BulkPosition posit
     }
     const Job job = TRY(finished_job(session_, position.job, options, bulk_rows_));
 
-    // Fetching, decoding and parsing of the next page go on while the sink works; what is left for this thread is what
-    // the rows are wanted for.
+    // Fetching, reading and using pages go on side by side, each on a thread of its own.
     Pages pages(session_, selection, options, job, std::move(position), resumed);
     std::optional<Ahead<Result<Fetched>>> helper;
     if (options.ahead) {
@@ -239,6 +358,8 @@ Result<void> Connector::read_bulk(const Selection& selection, BulkPosition posit
     while (auto fetched = helper ? helper->next() : pages.next()) {
         Fetched next = TRY(*std::move(fetched));
         TRY(sink(std::move(next.page), next.after));
+        // What the sink left, that is; mostly all of it.
+        pages.take_back(std::move(next.page.rows));  // NOLINT(bugprone-use-after-move)
     }
     return {};
 }

@@ -113,7 +113,7 @@ public:
         std::size_t page_bytes = 8u << 20;
         std::int64_t first_page_rows = 10'000;  ///< until the width of a row is known
         bool ahead = true;  ///< false: all on the caller's thread, for runs that must repeat exactly
-        std::int64_t poll_first_ms = 250, poll_max_ms = 10'000;
+        std::int64_t poll_first_ms = 100, poll_max_ms = 10'000;
         std::int64_t stuck_after_ms = 30 * 60 * 1000;  ///< without progress: job is aborted, BULK_JOB_LOST
     };
     Result<void> read_bulk(const Selection& selection, BulkPosition position,
@@ -123,6 +123,9 @@ public:
                            const std::function<Result<void>(Page&& page, const BulkPosition& after)>& sink) {
         return read_bulk(selection, std::move(position), sink, BulkOptions());
     }
+    /// Has Salesforce begin with a bulk job that read_bulk is to go on with, so that it prepares several side by side.
+    /// Returns its id. One call.
+    Result<std::string> start_bulk(const Selection& selection);
     /// Called with each bulk job's id as soon as it exists, so that it can be remembered before its result is read.
     std::function<void(const std::string& job)> on_bulk_job;
     /// Rows the running bulk job has so far, as its status tells.

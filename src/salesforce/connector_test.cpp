@@ -421,7 +421,7 @@ TEST(ReadBulk, makes_a_job_waits_for_it_and_reads_its_pages_in_order) {
         EXPECT_THAT(org.jobs, ElementsAre("750Tn000004ZoR3IAK"));
         EXPECT_EQ(org.calls[0].body, R"({"operation":"query","query":"SELECT Id,Amount FROM Opportunity",)"
                                      R"("contentType":"CSV","columnDelimiter":"COMMA","lineEnding":"LF"})");
-        EXPECT_THAT(org.clock.waits, ElementsAre(250, 375, 562));
+        EXPECT_THAT(org.clock.waits, ElementsAre(100, 150, 225));
         EXPECT_EQ(read.positions.back().rows_read, 60'000);
         EXPECT_EQ(read.positions.back().locator, "");
     }

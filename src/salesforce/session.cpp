@@ -28,6 +28,9 @@ constexpr std::int64_t kSkewThatMattersS = 30;
 /// A longer wait than so many times our longest is the caller's to plan.
 constexpr std::int64_t kPatience = 2;
 
+/// Below that the body makes its own as fast.
+constexpr std::size_t kMemoryWorthUsing = 64u << 10;
+
 /// Salesforce itself gives a request ten minutes, and may prepare a query for two without sending a byte.
 constexpr http::Limits kLimits{.total_timeout_ms = 600'000, .slow_for_s = 130};
 
@@ -72,8 +75,8 @@ Session::Session(Credentials credentials, http::Sender& sender, TokenKeeper& tok
     check(options_.tries_max > 0 && options_.stopping, "a session tries at least once and can be asked to stop");
 }
 
-Result<http::Response> Session::get(std::string_view path, const http::Headers& headers) {
-    return call("GET", path, headers, {});
+Result<http::Response> Session::get(std::string_view path, const http::Headers& headers, std::string memory) {
+    return call("GET", path, headers, {}, std::move(memory));
 }
 
 Result<http::Response> Session::post(std::string_view path, std::string_view json_body) {
@@ -91,7 +94,7 @@ Result<http::Response> Session::remove(std::string_view path) {
 // ---- Calls ----
 
 Result<http::Response> Session::call(std::string_view method, std::string_view path, const http::Headers& headers,
-                                     std::string_view json_body) {
+                                     std::string_view json_body, std::string memory) {
     const std::string place = path.starts_with("/services/")
                                   ? std::string(path)
                                   : fmt::format("/services/data/v{}{}", options_.api_version, path);
@@ -99,9 +102,12 @@ Result<http::Response> Session::call(std::string_view method, std::string_view p
         .method = std::string(method), .target = place, .headers = headers, .body = std::string(json_body)};
     request.headers.insert({{"Accept", "application/json"}, {"Sforce-Call-Options", "client=Lockstep"}});
     if (!json_body.empty()) request.headers.insert({"Content-Type", "application/json"});
-    return call(std::move(request), [](http::Request& unsigned_request, const std::string& access_token) {
-        unsigned_request.headers["Authorization"] = "Bearer " + access_token;
-    });
+    return call(
+        std::move(request),
+        [](http::Request& unsigned_request, const std::string& access_token) {
+            unsigned_request.headers["Authorization"] = "Bearer " + access_token;
+        },
+        std::move(memory));
 }
 
 Result<http::Response> Session::ask_user_info() {
@@ -115,7 +121,8 @@ Result<http::Response> Session::ask_user_info() {
 }
 
 Result<http::Response> Session::call(http::Request request,
-                                     void (*sign)(http::Request&, const std::string& access_token)) {
+                                     void (*sign)(http::Request&, const std::string& access_token),
+                                     std::string memory) {
     const std::string place = std::exchange(request.target, {});
     const std::string type = request.headers.at("Accept");
     // Before the login already, for what is never sent needs no token either.
@@ -133,7 +140,7 @@ Result<http::Response> Session::call(http::Request request,
             const std::lock_guard lock(state_.mutex);
             ++state_.calls;
         }
-        Result<http::Response> answer = exchange(request);
+        Result<http::Response> answer = exchange(request, memory);
         Verdict verdict = judge(answer, type, world_.clock.now().plus(clock_skew_s()));
         if (verdict.next == Next::Use) return answer;
         if (verdict.next == Next::LogIn && !fresh) {
@@ -164,6 +171,20 @@ Result<http::Response> Session::get_open(std::string_view path) {
         if (verdict.next != Next::TryAgain || tries == options_.tries_max) return verdict.error;
         TRY(back_off(tries, verdict.wait_ms));
     }
+}
+
+Result<http::Response> Session::exchange(const http::Request& request, std::string& memory) {
+    if (memory.capacity() < kMemoryWorthUsing) return exchange(request);
+    memory.clear();
+    const auto keep = [&](std::string_view piece) {
+        memory += piece;
+        return true;
+    };
+    Result<http::Response> answer = sender_.stream(request, keep, kLimits);
+    if (!answer.ok()) return answer;
+    note(*answer);
+    if (answer->body.empty()) answer->body = std::move(memory);
+    return answer;
 }
 
 Result<http::Response> Session::exchange(const http::Request& request) {

@@ -84,7 +84,8 @@ public:
     ///         Throttled – daily quota spent, or throttled beyond our patience;
     ///         Unavailable – not reachable, 5xx to the end; BadReply – cut, HTML or otherwise no answer of the API;
     ///         NotFound, Rejected – with Salesforce's code and words; Cancelled – we are stopping.
-    Result<http::Response> get(std::string_view path, const http::Headers& headers = {});
+    /// `memory` is where the body goes, when its caller has some to spare: what it holds is thrown away.
+    Result<http::Response> get(std::string_view path, const http::Headers& headers = {}, std::string memory = {});
     Result<http::Response> post(std::string_view path, std::string_view json_body);
     Result<http::Response> patch(std::string_view path, std::string_view json_body);
     Result<http::Response> remove(std::string_view path);
@@ -112,12 +113,15 @@ public:
 
 private:
     Result<http::Response> call(std::string_view method, std::string_view path, const http::Headers& headers,
-                                std::string_view json_body);
+                                std::string_view json_body, std::string memory = {});
     /// Completes `request`, whose target is host-relative and which `sign` gives the token, and makes the call.
-    Result<http::Response> call(http::Request request, void (*sign)(http::Request&, const std::string& access_token));
+    Result<http::Response> call(http::Request request, void (*sign)(http::Request&, const std::string& access_token),
+                                std::string memory = {});
     Result<Token> token_other_than(std::string_view stale);
     Result<Token> renew();
     Result<Token> ask_for_token();
+    /// Leaves `memory` as it is when the answer's body does not use it.
+    Result<http::Response> exchange(const http::Request& request, std::string& memory);
     Result<http::Response> exchange(const http::Request& request);
     void note(const http::Response& answer);
     void note_quota(std::string_view limit_info);

@@ -25,7 +25,8 @@ struct Counts {
 };
 
 std::string object_name(const store::Step& step) {
-    return step.object.empty() ? "schema" : step.object;
+    if (!step.object.empty()) return step.object;
+    return step.operation == "sync schema" ? "schema" : "all objects";
 }
 
 /// What a first load makes of an object's records.
@@ -92,7 +93,8 @@ std::string did(const store::Step& step) {
     if (step.deleted > 0) parts.push_back(with_thousands(step.deleted) + " deleted");
     if (step.skipped > 0) parts.push_back(with_thousands(step.skipped) + " skipped");
     if (step.failed > 0) parts.push_back(with_thousands(step.failed) + " failed");
-    return parts.empty() ? "nothing new" : join(parts, ", ");
+    if (!parts.empty()) return join(parts, ", ");
+    return step.detail.empty() ? "nothing new" : step.detail;
 }
 
 }  // namespace
@@ -208,19 +210,22 @@ void Progress::load_progress(const std::string& object, std::int64_t rows, std::
 
 void Progress::step_done(const store::Step& step) {
     const bool failed = step.status == store::StepStatus::Failed;
-    const auto load = loads_.find(step.object);
+    // The next step of an object has a clock of its own.
+    std::optional<Load> load;
+    if (const auto found = loads_.find(step.object); found != loads_.end()) load = std::move(found->second);
+    if (step.object.empty()) loads_.clear();
+    loads_.erase(step.object);
     const bool quiet = step.created + step.updated + step.deleted + step.failed == 0 && !failed;
-    if (detail_ == Detail::Quiet && load == loads_.end() && !failed) return;
+    if (detail_ == Detail::Quiet && !load && !failed) return;
     // On a terminal the reader watches: only what happened is told. A file of lines tells all.
     if (quiet && out_.err_terminal().is_terminal) return;
     std::string line = fmt::format("{:<24}{:<16}", object_name(step), step.operation);
     line += failed ? out_.styled_err("failed: ", Output::Style::Bad) + step.detail : did(step);
-    if (load != loads_.end()) {
-        const std::int64_t ms = clock_.mono_ms() - load->second.started_ms;
+    if (load) {
+        const std::int64_t ms = clock_.mono_ms() - load->started_ms;
         line += "  " + to_duration(ms);
-        const std::int64_t rate = rate_of(load->second.rows - load->second.rows_at_start, ms);
+        const std::int64_t rate = rate_of(load->rows - load->rows_at_start, ms);
         if (rate > 0) line += fmt::format("  {} rows/s", with_thousands(rate));
-        loads_.erase(load);
     }
     print(line);
 }

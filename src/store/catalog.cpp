@@ -375,6 +375,7 @@ void build_mirror_indexes(Database& db, const MirrorObject& object, const std::v
         db.define("CREATE INDEX IF NOT EXISTS " + quoted(index_name(object, field->column)) + " ON " +
                   quoted(object.table) + " (" + quoted(field->column) + ")");
     }
+    db.define("ANALYZE " + quoted(object.table));
 }
 
 }  // namespace lockstep::store

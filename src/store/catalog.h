@@ -70,8 +70,8 @@ private:
     std::vector<MirrorObject> objects_;
 };
 
-/// Indexes of a mirror table beyond `id`: built when its first load has finished. Fields the org does not show are
-/// passed over. Re-runnable.
+/// Builds the indexes of a mirror table beyond `id`, once its first load has finished, and tells the engine's planner of
+/// the table. Nothing but speed depends on them. Fields the org does not show are passed over. Re-runnable.
 void build_mirror_indexes(Database& db, const MirrorObject& object, const std::vector<std::string>& indexed_fields);
 
 }  // namespace lockstep::store

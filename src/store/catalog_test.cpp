@@ -209,7 +209,7 @@ TEST_P(Catalogs, an_object_with_too_many_fields_keeps_those_the_sync_lives_on) {
     EXPECT_EQ(take(wide).left_out.size(), 103U);
 
     // A page of all its columns goes in and is found again.
-    finish_load(*db, known, {});
+    finish_load(*db, known);
     const PageShape shape = full_shape(known);
     Batch page(shape.forms());
     const auto row = page.add_row();

@@ -396,7 +396,7 @@ std::int64_t append_page(Transaction& tx, const PageShape& shape, const Batch& p
     return position;
 }
 
-void finish_load(Database& db, const MirrorObject& object, const std::vector<std::string>& indexed_fields) {
+void finish_load(Database& db, const MirrorObject& object) {
     const std::string table = quoted(object.table);
     const std::string unique = quoted(short_name(object.table + "$id"));
     const std::string helper = quoted(short_name(object.table + "$repeats"));
@@ -425,8 +425,6 @@ void finish_load(Database& db, const MirrorObject& object, const std::vector<std
         db.define("CREATE UNIQUE INDEX IF NOT EXISTS " + quoted(short_name(object.table + "$ls_row")) + " ON " + table +
                   " (ls_row)");
     }
-    build_mirror_indexes(db, object, indexed_fields);
-    db.define("ANALYZE " + table);
 }
 
 }  // namespace lockstep::store

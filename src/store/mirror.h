@@ -63,9 +63,8 @@ std::vector<DeadRow> bury(Transaction& tx, const MirrorObject& object, std::span
 /// Appends a page of a first load to a table that has no unique index yet, with one Snapshot row in the log; returns
 /// its position. An empty page is no event. Cost: the engine's bulk path; see docs/performance.md.
 std::int64_t append_page(Transaction& tx, const PageShape& shape, const Batch& page, const Cause& cause);
-/// Ends a first load: drops repeats of an id (the newest SystemModstamp stays, ties by arrival), builds the unique
-/// index, then the others, and tells the engine's planner of the table. Fastest within the LoadMode of the load.
-/// Re-runnable.
-void finish_load(Database& db, const MirrorObject& object, const std::vector<std::string>& indexed_fields);
+/// Ends a first load: drops repeats of an id (the newest SystemModstamp stays, ties by arrival) and builds the unique
+/// index. Fastest within the LoadMode of the load. Re-runnable.
+void finish_load(Database& db, const MirrorObject& object);
 
 }  // namespace lockstep::store

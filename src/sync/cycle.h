@@ -57,7 +57,13 @@ Result<void> run_step(Work& work, std::string_view object, std::string_view oper
 /// Reads the describes, brings tables and pairs in line, and reads the values of fields that are new in tables that
 /// have rows already.
 Result<void> sync_schema(Work& work);
-Result<void> load_object(Work& work, const store::MirrorObject& object, const ObjectRules& rules);
+/// Begins the loads of all objects that were never loaded: counts them and starts their bulk jobs, so that Salesforce
+/// prepares all results side by side and not one while we wait for it.
+Result<void> ask_for_loads(Work& work);
+Result<void> load_object(Work& work, const store::MirrorObject& object);
+/// Builds the indexes of tables whose load has finished. They come after the last load, so that while rows arrive the
+/// database does nothing but take them.
+Result<void> index_loaded(Work& work);
 Result<void> follow_object(Work& work, const store::MirrorObject& object, const ObjectRules& rules);
 /// Builds companies, people and links from the mirror as far as their objects are loaded; goes on where it stopped.
 Result<void> build(Work& work);

@@ -1,6 +1,7 @@
 #include "sync/engine.h"
 
 #include <algorithm>
+#include <memory>
 #include <utility>
 
 #include "base/check.h"
@@ -121,6 +122,14 @@ Result<void> run_step(Work& work, std::string_view object, std::string_view oper
     return {};
 }
 
+/// Whether some object was never loaded to its end, in this org and by these rules.
+bool anything_to_load(Work& work) {
+    return std::ranges::any_of(work.rules.objects(), [&](const ObjectRules& rules) {
+        const store::MirrorObject* const object = work.catalog.find(rules.salesforce);
+        return object != nullptr && work.cursor(object->object.name).state != store::ObjectCursor::State::Following;
+    });
+}
+
 struct Engine::Impl {
     Work work;
 };
@@ -155,6 +164,10 @@ Result<CycleReport> Engine::cycle() {
     work.report.cycle = work.cycle;
 
     TRY(sync_schema(work));
+    // A load and all that is built on it are written once, not twice; readers of the database wait a little longer.
+    std::unique_ptr<store::Database::LoadMode> loading;
+    if (anything_to_load(work)) loading = work.db.load_mode();
+    TRY(ask_for_loads(work));
     for (const ObjectRules& rules : work.rules.objects()) {
         const store::MirrorObject* const object = work.catalog.find(rules.salesforce);
         if (object == nullptr) continue;  // its schema step has failed and said why
@@ -162,10 +175,12 @@ Result<CycleReport> Engine::cycle() {
             TRY(follow_object(work, *object, rules));
         } else {
             work.report.first_load = true;
-            TRY(load_object(work, *object, rules));
+            TRY(load_object(work, *object));
         }
     }
+    TRY(index_loaded(work));
     TRY(build(work));
+    loading.reset();
     TRY(repair_parents(work));
     work.report.ms = work.world.clock.mono_ms() - began;
     return std::move(work.report);

@@ -9,6 +9,10 @@ namespace {
 /// Stands where the next page's locator would, once the last page is in.
 const std::string kEnd = "end";
 
+std::string index_setting(const std::string& object) {
+    return "index." + to_lower(object);
+}
+
 void clear_table(Work& work, const store::MirrorObject& object) {
     work.write([&](store::Transaction& tx) { tx.db().run("DELETE FROM " + store::quoted(object.table), {}); });
 }
@@ -86,6 +90,22 @@ Result<void> read_all(Work& work, const store::MirrorObject& object, store::Step
     return outcome;
 }
 
+/// Asks how much there is, and remembers from when on changes are left to the cycles after the load.
+Result<void> begin_load(Work& work, const salesforce::Selection& selection, store::ObjectCursor& cursor) {
+    cursor.load_expected = TRY(work.connector.count(selection));
+    cursor.state = State::Loading;
+    cursor.load_started = work.salesforce_now();
+    return {};
+}
+
+Result<void> ask_for_load(Work& work, const store::MirrorObject& object, store::ObjectCursor& cursor) {
+    const salesforce::Selection selection = selection_of(object, store::full_shape(object));
+    TRY(begin_load(work, selection, cursor));
+    if (cursor.load_expected < work.rules.settings().bulk_from_rows) return {};
+    cursor.load_job = TRY(work.connector.start_bulk(selection));
+    return {};
+}
+
 }  // namespace
 
 void note_odd_cells(store::Transaction& tx, const store::PageShape& shape, const salesforce::Page& page,
@@ -103,32 +123,76 @@ void note_odd_cells(store::Transaction& tx, const store::PageShape& shape, const
     }
 }
 
-Result<void> load_object(Work& work, const store::MirrorObject& object, const ObjectRules& rules) {
+Result<void> ask_for_loads(Work& work) {
+    std::vector<std::pair<const store::MirrorObject*, store::ObjectCursor>> unasked;
+    for (const ObjectRules& rules : work.rules.objects()) {
+        const store::MirrorObject* const object = work.catalog.find(rules.salesforce);
+        if (object == nullptr) continue;
+        store::ObjectCursor cursor = work.cursor(object->object.name);
+        if (cursor.state == State::Never) unasked.emplace_back(object, std::move(cursor));
+    }
+    if (unasked.empty()) return {};
+    return run_step(work, "", "ask for loads", [&](store::Step& step) -> Result<void> {
+        for (auto& [object, cursor] : unasked) {
+            const Result<void> asked = ask_for_load(work, *object, cursor);
+            if (asked.ok()) {
+                work.write([&, kept = &cursor](store::Transaction& tx) { store::save_cursor(tx, *kept); });
+                if (!cursor.load_job.empty()) step.detail += (step.detail.empty() ? "" : ", ") + object->object.name;
+                continue;
+            }
+            // What is wrong with one object is met again by its own step, which tells it.
+            const Kind kind = asked.error().kind;
+            if (kind != Kind::Rejected && kind != Kind::NotFound && kind != Kind::BadReply) return asked.error();
+        }
+        return {};
+    });
+}
+
+Result<void> load_object(Work& work, const store::MirrorObject& object) {
     return run_step(work, object.object.name, "first load", [&](store::Step& step) -> Result<void> {
         store::ObjectCursor cursor = work.cursor(object.object.name);
         work.watcher.load_progress(object.object.name, cursor.load_rows, cursor.load_expected, "asking");
         if (cursor.state == State::Never) {
-            const store::PageShape shape = store::full_shape(object);
-            cursor.load_expected = TRY(work.connector.count(selection_of(object, shape)));
-            cursor.state = State::Loading;
-            // What changes from this moment on is read by the cycles after the load.
-            cursor.load_started = work.salesforce_now();
+            TRY(begin_load(work, selection_of(object, store::full_shape(object)), cursor));
             work.write([&](store::Transaction& tx) { store::save_cursor(tx, cursor); });
         }
-        {
-            const auto mode = work.db.load_mode();
-            TRY(read_all(work, object, step, cursor));
-            work.watcher.load_progress(object.object.name, cursor.load_rows, cursor.load_expected, "indexing");
-            store::finish_load(work.db, object, rules.indexed);
-        }
+        TRY(read_all(work, object, step, cursor));
+        work.watcher.load_progress(object.object.name, cursor.load_rows, cursor.load_expected, "indexing");
+        store::finish_load(work.db, object);
         cursor.state = State::Following;
         cursor.watermark = cursor.load_started;
         cursor.deletes_watermark = cursor.load_started;
         cursor.complete_as_of = cursor.load_started;
         cursor.load_job.clear();
         cursor.load_locator.clear();
-        work.at_end_of_step([cursor](store::Transaction& tx) { store::save_cursor(tx, cursor); });
+        work.at_end_of_step([cursor](store::Transaction& tx) {
+            store::save_cursor(tx, cursor);
+            store::save_setting(tx, index_setting(cursor.object), "due");
+        });
         step.created = cursor.load_rows;
+        return {};
+    });
+}
+
+Result<void> index_loaded(Work& work) {
+    std::vector<std::pair<const store::MirrorObject*, const ObjectRules*>> due;
+    work.db.read([&](store::Connection& db) {
+        for (const ObjectRules& rules : work.rules.objects()) {
+            const store::MirrorObject* const object = work.catalog.find(rules.salesforce);
+            if (object != nullptr && store::setting(db, index_setting(object->object.name)) == "due")
+                due.emplace_back(object, &rules);
+        }
+    });
+    if (due.empty()) return {};
+    return run_step(work, "", "build indexes", [&](store::Step& step) -> Result<void> {
+        for (const auto& [object, rules] : due) {
+            if (!rules->indexed.empty()) step.detail += (step.detail.empty() ? "" : ", ") + object->object.name;
+            work.watcher.load_progress(object->object.name, 0, 0, "indexing");
+            store::build_mirror_indexes(work.db, *object, rules->indexed);
+            work.write([&, built = object](store::Transaction& tx) {
+                store::save_setting(tx, index_setting(built->object.name), "done");
+            });
+        }
         return {};
     });
 }

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 
 #include "sandbox/faults.h"
@@ -234,8 +235,37 @@ bool die_in_a_cycle(House& house, const std::function<void(House&)>& deadly) {
     return WIFSIGNALED(status);
 }
 
+/// Names of the indexes of our copy.
+std::string indexes(House& house) {
+    std::string names;
+    house.reader().query("SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name LIKE 'crm_%' ORDER BY name",
+                         {}, [&](std::span<const record::Cell> row) {
+                             names += std::string(row[0].as_text()) + " ";
+                             return true;
+                         });
+    return names;
+}
+
+TEST(Load, asks_for_all_bulk_jobs_before_it_reads_the_first) {
+    House house({.people = 1200, .seed = 6, .bulk_from_rows = 10});
+    std::vector<std::string> order;
+    house.spoil = [&](const http::Request& request, http::Response&) {
+        if (request.method == "POST" && request.target.ends_with("/jobs/query")) order.emplace_back("job");
+        if (request.target.find("/results") != std::string::npos) order.emplace_back("result");
+    };
+    house.cycle();
+    const auto first_result = std::ranges::find(order, "result");
+    EXPECT_EQ(std::count(order.begin(), first_result, "job"), std::ranges::count(order, "job"));
+    EXPECT_GE(std::ranges::count(order, "job"), 5) << "accounts, leads, contacts, opportunities, roles";
+    EXPECT_EQ(house.differences(), std::vector<std::string>());
+}
+
 TEST(Kill, after_any_commit_of_a_first_load_loses_nothing) {
     int deaths = 0;
+    House whole({.people = 40, .seed = 3});
+    whole.cycle();
+    const std::string all_indexes = indexes(whole);
+    EXPECT_THAT(all_indexes, HasSubstr("contactid"));
     for (int commit = 1; commit <= 120; ++commit) {
         House house(
             {.people = 40, .seed = 3, .bulk_from_rows = commit % 2 == 0 ? 10 : 10'000, .bulk_page_bytes = 2048});
@@ -251,6 +281,7 @@ TEST(Kill, after_any_commit_of_a_first_load_loses_nothing) {
         ASSERT_EQ(adds_up("SELECT count(*) FROM activity WHERE type = 34"),
                   adds_up("SELECT count(*) FROM opportunity_link WHERE live"))
             << "killed after commit " << commit;
+        ASSERT_EQ(indexes(house), all_indexes) << "killed after commit " << commit;
         if (!died) break;
         ++deaths;
     }
