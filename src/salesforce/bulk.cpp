@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <utility>
@@ -22,6 +23,7 @@ namespace lockstep::salesforce {
 namespace {
 
 using Options = Connector::BulkOptions;
+using Taken = BulkReader::Taken;
 
 constexpr const char* kSumWrong = "ROWS_DO_NOT_ADD_UP";
 constexpr std::int64_t kPageRowsMin = 200;
@@ -80,11 +82,6 @@ bool is_gone(const Error& error) {
 struct Unread {
     std::string body, locator;  ///< locator of the next page; empty: this is the last
     std::int64_t rows = 0;
-};
-
-struct Fetched {
-    Page page;
-    BulkPosition after;
 };
 
 /// Memory of pages that were used, for the next ones: faulting new memory in costs as much as reading a page into it.
@@ -180,27 +177,25 @@ private:
 /// Reads the pages of a finished job one by one, each verified. While one is read, the next is fetched.
 class Pages {
 public:
-    Pages(Session& session, const Selection& selection, const Options& options, const Job& job, BulkPosition position,
-          bool resumed)
+    Pages(Session& session, const Selection& selection, const Options& options, const Job& job, BulkPosition position)
         : session_(session),
           selection_(selection),
           options_(options),
           job_(job),
           position_(std::move(position)),
-          resumed_(resumed),
           rows_max_(std::clamp(options.first_page_rows, kPageRowsMin, kPageRowsMax)) {}
 
     /// Nothing: the last page was given, or an error.
-    std::optional<Result<Fetched>> next() {
+    std::optional<Result<Taken>> next() {
         if (ended_) return std::nullopt;
-        Result<Fetched> fetched = options_.ahead ? page() : careful_page();
+        Result<Taken> fetched = options_.ahead ? page() : careful_page();
         if (!fetched.ok()) {
             ended_ = true;
-            return Result<Fetched>(told(fetched.error()));
+            return Result<Taken>(told(fetched.error()));
         }
         position_ = fetched->after;
         ended_ = fetched->page.next_locator.empty();
-        resumed_ = false;
+        position_.fresh = true;  // its columns fit
         ++number_;
         return fetched;
     }
@@ -209,7 +204,7 @@ public:
     void take_back(record::Batch rows) { spares_.take_back(std::move(rows)); }
 
 private:
-    Result<Fetched> page() {
+    Result<Taken> page() {
         if (!fetcher_) {
             fetcher_.emplace(session_, options_, spares_, position_, rows_max_);
             ahead_.emplace([this](const std::stop_token& stop) -> std::optional<Result<Unread>> {
@@ -219,7 +214,7 @@ private:
         }
         std::optional<Result<Unread>> came = ahead_->next();
         check(came.has_value(), "a bulk result goes on behind its last page");
-        Result<Fetched> read_page = came->ok() ? read(std::move(**came)) : Result<Fetched>(came->error());
+        Result<Taken> read_page = came->ok() ? read(std::move(**came)) : Result<Taken>(came->error());
         if (read_page.ok() || !may_be_whole_when_smaller(read_page.error())) return read_page;
         // What was fetched ahead belongs to a page that was not whole.
         ahead_.reset();
@@ -229,10 +224,10 @@ private:
     }
 
     /// Fetches and reads again, and then in smaller pieces, until the page comes through whole.
-    Result<Fetched> careful_page() {
+    Result<Taken> careful_page() {
         while (true) {
             Fetcher fetcher(session_, options_, spares_, position_, rows_max_);
-            Result<Fetched> fetched = fetcher.fetch_page([&](Unread&& unread) { return read(std::move(unread)); });
+            Result<Taken> fetched = fetcher.fetch_page([&](Unread&& unread) { return read(std::move(unread)); });
             if (fetched.ok()) {
                 const Page& page = fetched->page;
                 rows_max_ = fitting_rows(static_cast<std::int64_t>(page.rows.rows()),
@@ -248,14 +243,15 @@ private:
         return error.kind == Kind::BadReply && error.code != kSumWrong;
     }
 
-    Result<Fetched> read(Unread&& unread) {
-        Fetched fetched{.after = position_};
+    Result<Taken> read(Unread&& unread) {
+        Taken fetched{.after = position_};
         fetched.page.rows = spares_.rows();
         fetched.page.call = fmt::format("bulk job {} page {}", position_.job, number_);
         fetched.page.next_locator = unread.locator;
         TRY(parse_bulk_page(std::move(unread.body), selection_.fields, unread.rows, fetched.page));
         fetched.after.locator = fetched.page.next_locator;
         fetched.after.rows_read += unread.rows;
+        fetched.after.fresh = false;
         const bool last = fetched.page.next_locator.empty();
         if (job_.tells_rows && (last ? fetched.after.rows_read != job_.rows : fetched.after.rows_read > job_.rows)) {
             Error error =
@@ -270,7 +266,7 @@ private:
         if (is_gone(error)) return job_lost(position_.job, "its result is no longer there");
         if (error.code == "INVALID_QUERY_LOCATOR") return job_lost(position_.job, "it does not know our place in it");
         // A job made before an object's fields changed has other columns for good.
-        if (resumed_ && error.kind == Kind::BadReply) return job_lost(position_.job, error.what);
+        if (!position_.fresh && error.kind == Kind::BadReply) return job_lost(position_.job, error.what);
         // Each page was what it announced, so that fetching again would not show which one was wrong.
         if (error.code == kSumWrong) return job_lost(position_.job, error.what);
         return error;
@@ -281,7 +277,6 @@ private:
     const Options& options_;
     const Job job_;
     BulkPosition position_;
-    bool resumed_;  ///< no page of a job made earlier was read yet
     std::int64_t rows_max_;
     int number_ = 1;
     bool ended_ = false;
@@ -300,8 +295,8 @@ Result<Job> create_job(Session& session, const Selection& selection) {
     return parse_job(answer.body);
 }
 
-/// Waits for the job's end. `rows` follows what its status tells.
-Result<Job> finished_job(Session& session, const std::string& id, const Options& options, std::int64_t& rows) {
+/// Waits for the job's end.
+Result<Job> finished_job(Session& session, const std::string& id, const Options& options) {
     std::int64_t pause_ms = options.poll_first_ms;
     std::int64_t idle_ms = 0;
     Job before;
@@ -310,7 +305,6 @@ Result<Job> finished_job(Session& session, const std::string& id, const Options&
             fetch(session, "/jobs/query/" + id, {}, [](http::Response&& answer) { return parse_job(answer.body); });
         if (!asked.ok()) return is_gone(asked.error()) ? job_lost(id, "it is no longer there") : asked.error();
         const Job& job = *asked;
-        rows = job.rows;
         if (job.state == "JobComplete") return asked;
         if (job.state == "Failed" || job.state == "Aborted") return job_failed(job);
         const bool moved = job.state != before.state || job.rows != before.rows;
@@ -329,37 +323,75 @@ Result<Job> finished_job(Session& session, const std::string& id, const Options&
 
 }  // namespace
 
+struct BulkReader::State {
+    State(Session& session, Selection selection, BulkPosition position, const Options& options)
+        : session(session), selection(std::move(selection)), position(std::move(position)), options(options) {}
+
+    std::optional<Result<Taken>> next() {
+        // Rows but no locator: the last page was read.
+        if (ended || (!pages && position.rows_read > 0 && position.locator.empty())) return std::nullopt;
+        if (!pages) {
+            Result<Job> job = finished_job(session, position.job, options);
+            ended = !job.ok();
+            if (!job.ok()) return Result<Taken>(job.error());
+            pages.emplace(session, selection, options, *job, std::move(position));
+        }
+        return pages->next();
+    }
+
+    Session& session;
+    const Selection selection;
+    BulkPosition position;
+    const Options options;
+    bool ended = false;
+    std::optional<Pages> pages;
+    std::optional<Ahead<Result<Taken>>> helper;  // last, for it uses the others
+};
+
+BulkReader::BulkReader(std::unique_ptr<State> state) : state_(std::move(state)) {
+    if (!state_->options.ahead) return;
+    state_->helper.emplace([&state = *state_](const std::stop_token& stop) -> std::optional<Result<Taken>> {
+        if (stop.stop_requested()) return std::nullopt;
+        return state.next();
+    });
+}
+BulkReader::BulkReader(BulkReader&&) noexcept = default;
+BulkReader& BulkReader::operator=(BulkReader&&) noexcept = default;
+BulkReader::~BulkReader() = default;
+
+std::optional<Result<Taken>> BulkReader::next() {
+    return state_->helper ? state_->helper->next() : state_->next();
+}
+
+void BulkReader::take_back(record::Batch rows) {
+    // Only pages that were given can come back, so there are pages.
+    state_->pages->take_back(std::move(rows));
+}
+
 Result<std::string> Connector::start_bulk(const Selection& selection) {
     Job job = TRY(create_job(session_, selection));
     return std::move(job.id);
 }
 
+BulkReader Connector::open_bulk(Selection selection, BulkPosition position, const BulkOptions& options) {
+    check(!position.job.empty(), "a bulk result is read of a job that exists");
+    return BulkReader(
+        std::make_unique<BulkReader::State>(session_, std::move(selection), std::move(position), options));
+}
+
 Result<void> Connector::read_bulk(const Selection& selection, BulkPosition position,
                                   const std::function<Result<void>(Page&& page, const BulkPosition& after)>& sink,
                                   const BulkOptions& options) {
-    // Rows but no locator: the last page was read.
-    if (position.rows_read > 0 && position.locator.empty()) return {};
-    const bool resumed = !position.job.empty();
-    if (!resumed) {
+    if (position.job.empty()) {
         position.job = TRY(create_job(session_, selection)).id;
-        if (on_bulk_job) on_bulk_job(position.job);
+        position.fresh = true;
     }
-    const Job job = TRY(finished_job(session_, position.job, options, bulk_rows_));
-
-    // Fetching, reading and using pages go on side by side, each on a thread of its own.
-    Pages pages(session_, selection, options, job, std::move(position), resumed);
-    std::optional<Ahead<Result<Fetched>>> helper;
-    if (options.ahead) {
-        helper.emplace([&](const std::stop_token& stop) -> std::optional<Result<Fetched>> {
-            if (stop.stop_requested()) return std::nullopt;
-            return pages.next();
-        });
-    }
-    while (auto fetched = helper ? helper->next() : pages.next()) {
-        Fetched next = TRY(*std::move(fetched));
-        TRY(sink(std::move(next.page), next.after));
+    BulkReader reader(std::make_unique<BulkReader::State>(session_, selection, std::move(position), options));
+    while (auto came = reader.next()) {
+        Taken taken = TRY(*std::move(came));
+        TRY(sink(std::move(taken.page), taken.after));
         // What the sink left, that is; mostly all of it.
-        pages.take_back(std::move(next.page.rows));  // NOLINT(bugprone-use-after-move)
+        reader.take_back(std::move(taken.page.rows));  // NOLINT(bugprone-use-after-move)
     }
     return {};
 }

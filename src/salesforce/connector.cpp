@@ -201,6 +201,26 @@ Result<std::int64_t> Connector::count(const Selection& selection) {
     });
 }
 
+Result<std::map<std::string, std::int64_t, IgnoringCase>> Connector::approximate_counts(
+    const std::vector<std::string>& objects) {
+    using Counts = std::map<std::string, std::int64_t, IgnoringCase>;
+    const std::string path = fmt::format("/limits/recordCount?sObjects={}", fmt::join(objects, ","));
+    return fetch(session_, path, {}, [](http::Response&& answer) -> Result<Counts> {
+        const json::value parsed = TRY(parse_json(answer.body));
+        const json::array* list = parsed.is_object() ? array_at(parsed.get_object(), "sObjects") : nullptr;
+        if (list == nullptr) return bad_reply("The numbers of records lack their entries");
+        Counts counts;
+        for (const json::value& entry : *list) {
+            const json::object* told = entry.if_object();
+            const auto name = told == nullptr ? std::nullopt : text_at(*told, "name");
+            const auto count = told == nullptr ? std::nullopt : int_at(*told, "count");
+            if (!name || !count) return bad_reply("An entry of the numbers of records lacks its name or number");
+            counts.emplace(*name, *count);
+        }
+        return counts;
+    });
+}
+
 Result<Deleted> Connector::deleted(std::string_view object, Timestamp since, Timestamp until) {
     if (!is_api_name(object)) return no_such_object(object);
     // The log knows minutes only and wants more than one between the two; a start moved back costs a few repeats.

@@ -4,12 +4,15 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
+#include "base/text.h"
 #include "record/batch.h"
 #include "record/object.h"
 #include "salesforce/session.h"
@@ -68,6 +71,32 @@ struct BulkPosition {
     std::string job;      ///< empty: no job made yet
     std::string locator;  ///< of the next page to read; empty: the first
     std::int64_t rows_read = 0;
+    /// The job was made by this process: a result that does not fit is an answer gone wrong, not an old job.
+    bool fresh = false;
+};
+
+/// The result of one bulk job, page by page; made by Connector::open_bulk. Used by one thread; the session it reads by
+/// must outlive it. Destruction waits for the call that is under way.
+class BulkReader {
+public:
+    struct Taken {
+        Page page;
+        BulkPosition after;
+    };
+    /// Nothing: the last page was given, or an error. Errors: as Connector::read_bulk.
+    std::optional<Result<Taken>> next();
+    /// Takes back the memory of rows that were used, for pages to come.
+    void take_back(record::Batch rows);
+
+    BulkReader(BulkReader&&) noexcept;
+    BulkReader& operator=(BulkReader&&) noexcept;
+    ~BulkReader();
+
+private:
+    friend class Connector;
+    struct State;
+    explicit BulkReader(std::unique_ptr<State> state);
+    std::unique_ptr<State> state_;
 };
 
 /// Ids that vanished, from /deleted.
@@ -98,6 +127,11 @@ public:
     Result<std::vector<std::string>> versions();
     /// SELECT COUNT() with the selection's window and condition. One call.
     Result<std::int64_t> count(const Selection& selection);
+    /// About how many live records of each object the org has, hidden ones included, as Salesforce has it noted down:
+    /// the figure may be hours old, and an object that is new or empty may be missing (salesforce-api 10). One call,
+    /// however many records there are.
+    Result<std::map<std::string, std::int64_t, IgnoringCase>> approximate_counts(
+        const std::vector<std::string>& objects);
 
     /// Reads a selection over REST in pages of at most 2000 rows, by (SystemModstamp, Id) keys, so that an expired
     /// query locator costs one more call and no row. A select too long for a URL is read in column groups joined on Id
@@ -107,13 +141,13 @@ public:
     Result<void> read(const Selection& selection, const PageSink& sink);
     /// Reads a selection by Bulk 2.0. Goes on at `position` (the caller keeps it beside what it applied); a job that
     /// is gone, failed or expired is an error Rejected with code "BULK_JOB_LOST" after which the caller starts a new
-    /// job. The next page is fetched while the sink works. Pages are sized to about `page_bytes`.
+    /// job. Fetching, reading and using pages go on side by side. Pages are sized to about `page_bytes`.
     struct BulkOptions {
-        /// Some of them are in memory at once: one fetched, one parsed, one written. Keeps the tool under 128 MB.
+        /// Some of them are in memory at once: fetched, waiting, read, written. Keeps the tool under 128 MB.
         std::size_t page_bytes = 8u << 20;
         std::int64_t first_page_rows = 10'000;  ///< until the width of a row is known
         bool ahead = true;  ///< false: all on the caller's thread, for runs that must repeat exactly
-        std::int64_t poll_first_ms = 100, poll_max_ms = 10'000;
+        std::int64_t poll_first_ms = 50, poll_max_ms = 10'000;
         std::int64_t stuck_after_ms = 30 * 60 * 1000;  ///< without progress: job is aborted, BULK_JOB_LOST
     };
     Result<void> read_bulk(const Selection& selection, BulkPosition position,
@@ -123,13 +157,12 @@ public:
                            const std::function<Result<void>(Page&& page, const BulkPosition& after)>& sink) {
         return read_bulk(selection, std::move(position), sink, BulkOptions());
     }
-    /// Has Salesforce begin with a bulk job that read_bulk is to go on with, so that it prepares several side by side.
-    /// Returns its id. One call.
+    /// The same for a job that exists, page by page: its result is on its way from now on, while the caller is still
+    /// busy with another.
+    BulkReader open_bulk(Selection selection, BulkPosition position, const BulkOptions& options);
+    /// Has Salesforce begin with a bulk job that open_bulk will read, so that it prepares several side by side. Returns
+    /// its id, to be remembered before its result is read. One call.
     Result<std::string> start_bulk(const Selection& selection);
-    /// Called with each bulk job's id as soon as it exists, so that it can be remembered before its result is read.
-    std::function<void(const std::string& job)> on_bulk_job;
-    /// Rows the running bulk job has so far, as its status tells.
-    std::int64_t bulk_rows() const { return bulk_rows_; }
 
     /// The delete log between two server times. Errors: Rejected with code INVALID_REPLICATION_DATE – the log does not
     /// reach back that far: compare key sets instead.
@@ -140,7 +173,6 @@ public:
 
 private:
     Session& session_;
-    std::int64_t bulk_rows_ = 0;
 };
 
 }  // namespace lockstep::salesforce

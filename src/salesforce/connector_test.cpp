@@ -358,10 +358,10 @@ public:
                                              R"(","numberRecordsProcessed":)" + std::to_string(told.value_or(rows)) +
                                              R"(,"errorMessage":")" + error_message + R"("})");
            }});
-        on("/jobs/query", std::vector<Answer>{[](const http::Request& request) {
-               return request.method == "POST"
-                          ? testing::json(200, R"({"id":"750Tn000004ZoR3IAK","state":"UploadComplete"})")
-                          : refusal(404, "NOT_FOUND", "The requested resource does not exist");
+        on("/jobs/query", std::vector<Answer>{[this](const http::Request& request) {
+               if (request.method != "POST") return refusal(404, "NOT_FOUND", "The requested resource does not exist");
+               jobs.emplace_back("750Tn000004ZoR3IAK");
+               return testing::json(200, R"({"id":"750Tn000004ZoR3IAK","state":"UploadComplete"})");
            }});
         selection = {.object = "Opportunity", .fields = {field("Id"), field("Amount", Form::Real)}};
     }
@@ -382,7 +382,6 @@ public:
     Read read(BulkPosition from = {}, int pages_max = 1000, const Connector::BulkOptions& how = {}) {
         Read read;
         Connector reader = connector();
-        reader.on_bulk_job = [this](const std::string& job) { jobs.push_back(job); };
         read.result = reader.read_bulk(
             selection, std::move(from),
             [&](Page&& page, const BulkPosition& after) -> Result<void> {
@@ -421,10 +420,35 @@ TEST(ReadBulk, makes_a_job_waits_for_it_and_reads_its_pages_in_order) {
         EXPECT_THAT(org.jobs, ElementsAre("750Tn000004ZoR3IAK"));
         EXPECT_EQ(org.calls[0].body, R"({"operation":"query","query":"SELECT Id,Amount FROM Opportunity",)"
                                      R"("contentType":"CSV","columnDelimiter":"COMMA","lineEnding":"LF"})");
-        EXPECT_THAT(org.clock.waits, ElementsAre(100, 150, 225));
+        EXPECT_THAT(org.clock.waits, ElementsAre(50, 75, 112));
         EXPECT_EQ(read.positions.back().rows_read, 60'000);
         EXPECT_EQ(read.positions.back().locator, "");
     }
+}
+
+TEST(ReadBulk, has_a_job_s_result_come_in_before_it_is_asked_for) {
+    for (const bool ahead : {true, false}) {
+        BulkOrg org(20'000);
+        Connector reader = org.connector();
+        const std::string job = *reader.start_bulk(org.selection);
+        EXPECT_EQ(org.calls.size(), 1u);
+        BulkReader opened = reader.open_bulk(org.selection, {.job = job, .fresh = true}, {.ahead = ahead});
+        std::size_t rows = 0;
+        while (auto came = opened.next()) {
+            ASSERT_TRUE(came->ok());
+            rows += (*came)->page.rows.rows();
+            opened.take_back(std::move((*came)->page.rows));
+        }
+        EXPECT_EQ(rows, 20'000u);
+        EXPECT_FALSE(opened.next().has_value());
+        EXPECT_EQ(org.jobs.size(), 1u);
+    }
+}
+
+TEST(ReadBulk, an_opened_result_that_is_not_read_is_given_up_quietly) {
+    BulkOrg org(60'000);
+    Connector reader = org.connector();
+    const BulkReader opened = reader.open_bulk(org.selection, {.job = "750Tn000004ZoR3IAK"}, {});
 }
 
 TEST(ReadBulk, sizes_pages_to_the_bytes_asked_for) {
@@ -739,6 +763,24 @@ TEST(Connector, counts) {
     FakeOrg org;
     org.on("COUNT() FROM Lead WHERE SystemModstamp>=", count_of(17));
     EXPECT_EQ(*org.connector().count(leads()), 17);
+}
+
+TEST(Connector, tells_about_how_many_records_objects_have) {
+    FakeOrg org;
+    org.on("/limits/recordCount?sObjects=Lead,Account,Empty__c",
+           testing::json(200, R"({"sObjects":[{"count":3000000000,"name":"Lead"},{"count":2,"name":"Account"}]})"));
+    const auto counts = *org.connector().approximate_counts({"Lead", "Account", "Empty__c"});
+    EXPECT_EQ(counts.size(), 2U);
+    EXPECT_EQ(counts.at("lead"), 3'000'000'000);
+    EXPECT_EQ(counts.at("Account"), 2);
+}
+
+TEST(Connector, takes_no_broken_counts) {
+    for (const char* const body : {R"({})", R"({"sObjects":[{"name":"Lead"}]})", R"({"sObjects":[7]})"}) {
+        FakeOrg org;
+        org.on("/limits/recordCount", testing::json(200, body));
+        EXPECT_EQ(org.connector().approximate_counts({"Lead"}).error().kind, Kind::BadReply) << body;
+    }
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -57,13 +58,37 @@ Result<void> run_step(Work& work, std::string_view object, std::string_view oper
 /// Reads the describes, brings tables and pairs in line, and reads the values of fields that are new in tables that
 /// have rows already.
 Result<void> sync_schema(Work& work);
-/// Begins the loads of all objects that were never loaded: counts them and starts their bulk jobs, so that Salesforce
-/// prepares all results side by side and not one while we wait for it.
-Result<void> ask_for_loads(Work& work);
-Result<void> load_object(Work& work, const store::MirrorObject& object);
-/// Builds the indexes of tables whose load has finished. They come after the last load, so that while rows arrive the
-/// database does nothing but take them.
-Result<void> index_loaded(Work& work);
+/// The first loads of a cycle, as one stream: while the table of one object is finished, the next one's pages are on
+/// their way.
+class Loads {
+public:
+    explicit Loads(Work& work) : work_(work) {}
+    /// Begins the loads of all objects that were never loaded: starts their bulk jobs, so that Salesforce prepares all
+    /// results side by side and not one while we wait for it.
+    Result<void> ask();
+    Result<void> load(const store::MirrorObject& object);
+    /// Builds the indexes of tables whose load has finished. They come after the last load, so that while rows arrive
+    /// the database does nothing but take them.
+    Result<void> index();
+
+private:
+    class Loader;
+    Result<void> ask_for(const store::MirrorObject& object, std::optional<std::int64_t> rows,
+                         store::ObjectCursor& cursor);
+    Result<void> start_job(const store::MirrorObject& object, store::ObjectCursor& cursor);
+    Result<void> read_by_bulk(const store::MirrorObject& object, Loader& loader, store::ObjectCursor& cursor);
+    Result<void> read_all(const store::MirrorObject& object, store::Step& step, store::ObjectCursor& cursor);
+    salesforce::BulkReader reader_of(const store::MirrorObject& object, const store::ObjectCursor& cursor);
+    void open_behind(const store::MirrorObject& object);
+
+    Work& work_;
+    std::map<std::string, std::string> fresh_jobs_;  ///< made by this cycle, by object
+    struct Opened {
+        std::string job;
+        salesforce::BulkReader reader;
+    };
+    std::optional<Opened> opened_;  ///< is on its way
+};
 Result<void> follow_object(Work& work, const store::MirrorObject& object, const ObjectRules& rules);
 /// Builds companies, people and links from the mirror as far as their objects are loaded; goes on where it stopped.
 Result<void> build(Work& work);

@@ -167,7 +167,8 @@ Result<CycleReport> Engine::cycle() {
     // A load and all that is built on it are written once, not twice; readers of the database wait a little longer.
     std::unique_ptr<store::Database::LoadMode> loading;
     if (anything_to_load(work)) loading = work.db.load_mode();
-    TRY(ask_for_loads(work));
+    Loads loads(work);
+    TRY(loads.ask());
     for (const ObjectRules& rules : work.rules.objects()) {
         const store::MirrorObject* const object = work.catalog.find(rules.salesforce);
         if (object == nullptr) continue;  // its schema step has failed and said why
@@ -175,10 +176,10 @@ Result<CycleReport> Engine::cycle() {
             TRY(follow_object(work, *object, rules));
         } else {
             work.report.first_load = true;
-            TRY(load_object(work, *object));
+            TRY(loads.load(*object));
         }
     }
-    TRY(index_loaded(work));
+    TRY(loads.index());
     TRY(build(work));
     loading.reset();
     TRY(repair_parents(work));

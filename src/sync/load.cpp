@@ -1,3 +1,8 @@
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "sync/cycle.h"
 
 namespace lockstep::sync {
@@ -17,15 +22,28 @@ void clear_table(Work& work, const store::MirrorObject& object) {
     work.write([&](store::Transaction& tx) { tx.db().run("DELETE FROM " + store::quoted(object.table), {}); });
 }
 
+/// Remembers how much is expected, and from when on changes are left to the cycles after the load.
+void begin_load(Work& work, std::int64_t expected, store::ObjectCursor& cursor) {
+    cursor.load_expected = expected;
+    cursor.state = State::Loading;
+    cursor.load_started = work.salesforce_now();
+}
+
+bool is_of_one_object(const Error& error) {
+    return error.kind == Kind::Rejected || error.kind == Kind::NotFound || error.kind == Kind::BadReply;
+}
+
+}  // namespace
+
 /// The pages of a first load, from either API, into the table; the place to go on from moves in the same transaction.
-class Loader {
+class Loads::Loader {
 public:
     Loader(Work& work, const store::MirrorObject& object, store::Step& step, store::ObjectCursor& cursor)
         : work_(work), shape_(store::full_shape(object)), object_(object), step_(step), cursor_(cursor) {}
 
     const store::PageShape& shape() const { return shape_; }
 
-    Result<void> take(salesforce::Page&& page, const std::string& next_locator) {
+    Result<void> take(const salesforce::Page& page, const std::string& next_locator) {
         const auto rows = static_cast<std::int64_t>(page.rows.rows());
         store::ObjectCursor after = cursor_;
         after.load_rows += rows;
@@ -49,65 +67,6 @@ private:
     store::ObjectCursor& cursor_;
 };
 
-Result<void> load_by_bulk(Work& work, const store::MirrorObject& object, Loader& loader, store::ObjectCursor& cursor) {
-    if (cursor.load_locator == kEnd) return {};
-    work.connector.on_bulk_job = [&](const std::string& job) {
-        cursor.load_job = job;
-        work.write([&](store::Transaction& tx) { store::save_cursor(tx, cursor); });
-    };
-    const salesforce::BulkPosition position{cursor.load_job, cursor.load_locator, cursor.load_rows};
-    Result<void> outcome = work.connector.read_bulk(
-        selection_of(object, loader.shape()), position,
-        [&](salesforce::Page&& page, const salesforce::BulkPosition& after) {
-            return loader.take(std::move(page), after.locator.empty() ? kEnd : after.locator);
-        },
-        work.options.bulk);
-    work.connector.on_bulk_job = nullptr;
-    return outcome;
-}
-
-Result<void> read_all(Work& work, const store::MirrorObject& object, store::Step& step, store::ObjectCursor& cursor) {
-    Loader loader(work, object, step, cursor);
-    const bool by_bulk = !cursor.load_job.empty() || cursor.load_expected >= work.rules.settings().bulk_from_rows;
-    if (!by_bulk) {
-        clear_table(work, object);
-        cursor.load_rows = 0;
-        return work.connector.read(selection_of(object, loader.shape()),
-                                   [&](salesforce::Page&& page) { return loader.take(std::move(page), ""); });
-    }
-    // A job lives seven days; one that is gone is made again, and what it had brought is read again. Once: a job that
-    // fails every time has a reason of its own.
-    Result<void> outcome = load_by_bulk(work, object, loader, cursor);
-    if (!outcome.ok() && outcome.error().code == "BULK_JOB_LOST") {
-        work.watcher.note(object.object.name + ": " + outcome.error().what + "; starting its load again");
-        clear_table(work, object);
-        cursor.load_job.clear();
-        cursor.load_locator.clear();
-        cursor.load_rows = 0;
-        cursor.load_started = work.salesforce_now();
-        outcome = load_by_bulk(work, object, loader, cursor);
-    }
-    return outcome;
-}
-
-/// Asks how much there is, and remembers from when on changes are left to the cycles after the load.
-Result<void> begin_load(Work& work, const salesforce::Selection& selection, store::ObjectCursor& cursor) {
-    cursor.load_expected = TRY(work.connector.count(selection));
-    cursor.state = State::Loading;
-    cursor.load_started = work.salesforce_now();
-    return {};
-}
-
-Result<void> ask_for_load(Work& work, const store::MirrorObject& object, store::ObjectCursor& cursor) {
-    const salesforce::Selection selection = selection_of(object, store::full_shape(object));
-    TRY(begin_load(work, selection, cursor));
-    if (cursor.load_expected < work.rules.settings().bulk_from_rows) return {};
-    cursor.load_job = TRY(work.connector.start_bulk(selection));
-    return {};
-}
-
-}  // namespace
-
 void note_odd_cells(store::Transaction& tx, const store::PageShape& shape, const salesforce::Page& page,
                     const store::Step& step) {
     for (const salesforce::Page::Odd& odd : page.odd) {
@@ -123,7 +82,8 @@ void note_odd_cells(store::Transaction& tx, const store::PageShape& shape, const
     }
 }
 
-Result<void> ask_for_loads(Work& work) {
+Result<void> Loads::ask() {
+    Work& work = work_;
     std::vector<std::pair<const store::MirrorObject*, store::ObjectCursor>> unasked;
     for (const ObjectRules& rules : work.rules.objects()) {
         const store::MirrorObject* const object = work.catalog.find(rules.salesforce);
@@ -133,30 +93,124 @@ Result<void> ask_for_loads(Work& work) {
     }
     if (unasked.empty()) return {};
     return run_step(work, "", "ask for loads", [&](store::Step& step) -> Result<void> {
+        std::vector<std::string> names;
+        for (const auto& [object, cursor] : unasked) names.push_back(object->object.name);
+        const auto counts = work.connector.approximate_counts(names);
+        // The figures are a convenience, and a right of their own is needed to see them.
+        if (!counts.ok() && !is_of_one_object(counts.error()) && counts.error().kind != Kind::Denied) {
+            return counts.error();
+        }
         for (auto& [object, cursor] : unasked) {
-            const Result<void> asked = ask_for_load(work, *object, cursor);
+            std::optional<std::int64_t> noted;
+            if (counts.ok() && counts->contains(object->object.name)) noted = counts->at(object->object.name);
+            const Result<void> asked = ask_for(*object, noted, cursor);
             if (asked.ok()) {
                 work.write([&, kept = &cursor](store::Transaction& tx) { store::save_cursor(tx, *kept); });
                 if (!cursor.load_job.empty()) step.detail += (step.detail.empty() ? "" : ", ") + object->object.name;
                 continue;
             }
             // What is wrong with one object is met again by its own step, which tells it.
-            const Kind kind = asked.error().kind;
-            if (kind != Kind::Rejected && kind != Kind::NotFound && kind != Kind::BadReply) return asked.error();
+            if (!is_of_one_object(asked.error())) return asked.error();
         }
         return {};
     });
 }
 
-Result<void> load_object(Work& work, const store::MirrorObject& object) {
+Result<void> Loads::ask_for(const store::MirrorObject& object, std::optional<std::int64_t> rows,
+                            store::ObjectCursor& cursor) {
+    const salesforce::Selection selection = selection_of(object, store::full_shape(object));
+    if (!rows) rows = TRY(work_.connector.count(selection));
+    begin_load(work_, *rows, cursor);
+    if (*rows < work_.rules.settings().bulk_from_rows) return {};
+    return start_job(object, cursor);
+}
+
+Result<void> Loads::start_job(const store::MirrorObject& object, store::ObjectCursor& cursor) {
+    cursor.load_job = TRY(work_.connector.start_bulk(selection_of(object, store::full_shape(object))));
+    fresh_jobs_[object.object.name] = cursor.load_job;
+    return {};
+}
+
+salesforce::BulkReader Loads::reader_of(const store::MirrorObject& object, const store::ObjectCursor& cursor) {
+    const auto fresh = fresh_jobs_.find(object.object.name);
+    const salesforce::BulkPosition position{.job = cursor.load_job,
+                                            .locator = cursor.load_locator,
+                                            .rows_read = cursor.load_rows,
+                                            .fresh = fresh != fresh_jobs_.end() && fresh->second == cursor.load_job};
+    return work_.connector.open_bulk(selection_of(object, store::full_shape(object)), position, work_.options.bulk);
+}
+
+/// Has the bulk result of the next object come in.
+void Loads::open_behind(const store::MirrorObject& object) {
+    if (!work_.options.bulk.ahead || opened_) return;
+    bool behind = false;
+    for (const ObjectRules& rules : work_.rules.objects()) {
+        const store::MirrorObject* const next = work_.catalog.find(rules.salesforce);
+        if (next == nullptr) continue;
+        if (behind) {
+            const store::ObjectCursor cursor = work_.cursor(next->object.name);
+            if (cursor.state == State::Loading && !cursor.load_job.empty() && cursor.load_locator != kEnd) {
+                opened_.emplace(Opened{cursor.load_job, reader_of(*next, cursor)});
+                return;
+            }
+        }
+        behind = behind || next == &object;
+    }
+}
+
+Result<void> Loads::read_by_bulk(const store::MirrorObject& object, Loader& loader, store::ObjectCursor& cursor) {
+    if (cursor.load_locator == kEnd) return {};
+    if (cursor.load_job.empty()) {
+        TRY(start_job(object, cursor));
+        work_.write([&](store::Transaction& tx) { store::save_cursor(tx, cursor); });
+    }
+    std::optional<Opened> opened;
+    if (opened_ && opened_->job == cursor.load_job) opened = std::exchange(opened_, std::nullopt);
+    if (!opened) opened.emplace(Opened{cursor.load_job, reader_of(object, cursor)});
+    while (auto came = opened->reader.next()) {
+        salesforce::BulkReader::Taken taken = TRY(*std::move(came));
+        TRY(loader.take(taken.page, taken.after.locator.empty() ? kEnd : taken.after.locator));
+        opened->reader.take_back(std::move(taken.page.rows));
+    }
+    return {};
+}
+
+Result<void> Loads::read_all(const store::MirrorObject& object, store::Step& step, store::ObjectCursor& cursor) {
+    Loader loader(work_, object, step, cursor);
+    const bool by_bulk = !cursor.load_job.empty() || cursor.load_expected >= work_.rules.settings().bulk_from_rows;
+    if (!by_bulk) {
+        clear_table(work_, object);
+        cursor.load_rows = 0;
+        return work_.connector.read(selection_of(object, loader.shape()),
+                                    [&](salesforce::Page&& page) { return loader.take(page, ""); });
+    }
+    // A job lives seven days; one that is gone is made again, and what it had brought is read again. Once: a job that
+    // fails every time has a reason of its own.
+    Result<void> outcome = read_by_bulk(object, loader, cursor);
+    if (!outcome.ok() && outcome.error().code == "BULK_JOB_LOST") {
+        work_.watcher.note(object.object.name + ": " + outcome.error().what + "; starting its load again");
+        clear_table(work_, object);
+        cursor.load_job.clear();
+        cursor.load_locator.clear();
+        cursor.load_rows = 0;
+        cursor.load_started = work_.salesforce_now();
+        outcome = read_by_bulk(object, loader, cursor);
+    }
+    return outcome;
+}
+
+Result<void> Loads::load(const store::MirrorObject& object) {
+    Work& work = work_;
     return run_step(work, object.object.name, "first load", [&](store::Step& step) -> Result<void> {
         store::ObjectCursor cursor = work.cursor(object.object.name);
         work.watcher.load_progress(object.object.name, cursor.load_rows, cursor.load_expected, "asking");
         if (cursor.state == State::Never) {
-            TRY(begin_load(work, selection_of(object, store::full_shape(object)), cursor));
+            const std::int64_t rows = TRY(work.connector.count(selection_of(object, store::full_shape(object))));
+            begin_load(work, rows, cursor);
             work.write([&](store::Transaction& tx) { store::save_cursor(tx, cursor); });
         }
-        TRY(read_all(work, object, step, cursor));
+        TRY(read_all(object, step, cursor));
+        open_behind(object);
         work.watcher.load_progress(object.object.name, cursor.load_rows, cursor.load_expected, "indexing");
         store::finish_load(work.db, object);
         cursor.state = State::Following;
@@ -174,7 +228,8 @@ Result<void> load_object(Work& work, const store::MirrorObject& object) {
     });
 }
 
-Result<void> index_loaded(Work& work) {
+Result<void> Loads::index() {
+    Work& work = work_;
     std::vector<std::pair<const store::MirrorObject*, const ObjectRules*>> due;
     work.db.read([&](store::Connection& db) {
         for (const ObjectRules& rules : work.rules.objects()) {
