@@ -259,7 +259,10 @@ public:
                 add(constant.column, parameter + " + rowid * " + std::to_string(constant.step));
             }
         }
-        const std::string sql = "INSERT INTO " + quoted(table) + " (" + names + ") SELECT " + values + " FROM ls_batch";
+        // A row that is refused ends the whole unit of work anyway. Undoing this statement alone would need a copy of
+        // each page it changes, in a file.
+        const std::string sql =
+            "INSERT OR ROLLBACK INTO " + quoted(table) + " (" + names + ") SELECT " + values + " FROM ls_batch";
         source_ = &rows;
         const Use statement(*this, sql);
         bind_all(statement, parameters, sql);

@@ -59,7 +59,6 @@ void Work::write(const std::function<void(store::Transaction&)>& work) {
     });
     step_is_open = step != nullptr;
     world.crash_point("after commit");
-    db.checkpoint();
 }
 
 Timestamp Work::salesforce_now() const {
