@@ -168,6 +168,7 @@ Result<CycleReport> Engine::cycle() {
     TRY(build(work));
     TRY(repair_parents(work));
     work.report.ms = work.world.clock.mono_ms() - began;
+    prune(work);
     return std::move(work.report);
 }
 
