@@ -209,17 +209,20 @@ void Progress::load_progress(const std::string& object, std::int64_t rows, std::
 void Progress::step_done(const store::Step& step) {
     const bool failed = step.status == store::StepStatus::Failed;
     const auto load = loads_.find(step.object);
-    const bool quiet = step.created + step.updated + step.deleted + step.failed == 0 && !failed;
+    const bool stopped = step.status == store::StepStatus::Stopped;
+    const bool quiet = step.created + step.updated + step.deleted + step.failed == 0 && !failed && !stopped;
     if (detail_ == Detail::Quiet && load == loads_.end() && !failed) return;
     // On a terminal the reader watches: only what happened is told. A file of lines tells all.
     if (quiet && out_.err_terminal().is_terminal) return;
     std::string line = fmt::format("{:<24}{:<16}", object_name(step), step.operation);
-    line += failed ? out_.styled_err("failed: ", Output::Style::Bad) + step.detail : did(step);
+    line += failed    ? out_.styled_err("failed: ", Output::Style::Bad) + step.detail
+            : stopped ? std::string("stopped")
+                      : did(step);
     if (load != loads_.end()) {
         const std::int64_t ms = clock_.mono_ms() - load->second.started_ms;
         line += "  " + to_duration(ms);
         const std::int64_t rate = rate_of(load->second.rows - load->second.rows_at_start, ms);
-        if (rate > 0) line += fmt::format("  {} rows/s", with_thousands(rate));
+        if (rate > 0 && !stopped) line += fmt::format("  {} rows/s", with_thousands(rate));
         loads_.erase(load);
     }
     print(line);

@@ -12,7 +12,8 @@ namespace lockstep::store {
 namespace {
 
 constexpr std::int64_t kHourSeconds = 3600;
-constexpr std::array kStatuses{StepStatus::Running, StepStatus::Succeeded, StepStatus::Failed, StepStatus::Incomplete};
+constexpr std::array kStatuses{StepStatus::Running, StepStatus::Succeeded, StepStatus::Failed, StepStatus::Incomplete,
+                               StepStatus::Stopped};
 constexpr std::array kStates{ObjectCursor::State::Never, ObjectCursor::State::Loading, ObjectCursor::State::Following};
 constexpr std::array kForms{Form::Text, Form::Boolean, Form::Integer, Form::Real, Form::Timestamp, Form::Date};
 
@@ -118,6 +119,8 @@ const char* name(StepStatus status) {
             return "failed";
         case StepStatus::Incomplete:
             return "incomplete";
+        case StepStatus::Stopped:
+            return "stopped";
     }
     return "in process";
 }

@@ -14,8 +14,14 @@ namespace lockstep::store {
 // What the sync did and where it stands: step history, record errors, cursors of objects, API calls, sealed secrets and
 // settings. All plain tables that other tools may read.
 
-enum class StepStatus { Running, Succeeded, Failed, Incomplete };
-/// "in process", "succeeded", "failed", "incomplete" (domain 4.3)
+enum class StepStatus {
+    Running,
+    Succeeded,
+    Failed,
+    Incomplete,  ///< its process died
+    Stopped,     ///< a person, or the system, asked the process to stop: no error
+};
+/// "in process", "succeeded", "failed", "incomplete" (domain 4.3), "stopped"
 const char* name(StepStatus status);
 
 /// One step of a cycle: an operation on an object (domain 4.2, 4.3).

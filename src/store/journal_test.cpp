@@ -129,7 +129,8 @@ TEST_P(Journal, idle_cycles_become_one_row_a_run_and_day_and_others_stay_as_they
 }
 
 TEST_P(Journal, a_cycle_that_failed_was_stopped_or_still_runs_is_not_idle) {
-    for (const StepStatus status : {StepStatus::Failed, StepStatus::Incomplete, StepStatus::Running}) {
+    for (const StepStatus status :
+         {StepStatus::Failed, StepStatus::Stopped, StepStatus::Incomplete, StepStatus::Running}) {
         write([&](Transaction& tx) {
             const std::int64_t cycle = next_cycle(tx);
             const std::int64_t id = begin_step(tx, cycle, "Lead", "pull updates");
@@ -139,7 +140,7 @@ TEST_P(Journal, a_cycle_that_failed_was_stopped_or_still_runs_is_not_idle) {
     bool more = true;
     write([&](Transaction& tx) { more = collapse_idle_cycles(tx, clock.now().plus(9), 100); });
     EXPECT_FALSE(more);
-    EXPECT_EQ(value("SELECT count(*) FROM step_history"), "3");
+    EXPECT_EQ(value("SELECT count(*) FROM step_history"), "4");
 }
 
 TEST_P(Journal, old_steps_and_resolved_errors_are_pruned_and_causes_stay_as_long_as_the_log) {

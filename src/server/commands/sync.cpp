@@ -122,7 +122,8 @@ Result<int> sync_once(Context& context, const SyncOptions& options) {
     if (!report) return report.error();
     context.out.document(cycle_json(*report));
     print_summary(context.out, *report);
-    return stop.asked() ? static_cast<int>(kStopped) : outcome(*report);
+    // A signal that came when all was done changes nothing.
+    return outcome(*report);
 }
 
 Result<int> serve(Context& context, const ServeOptions& options) {
