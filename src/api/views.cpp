@@ -408,6 +408,7 @@ Result<Explanation> explain(store::Connection& db, const sync::Rules& rules, std
     }
 
     const Origins origins = origins_of(db, mirror->table, *id);
+    const bool log_pruned = store::pruned_position(db) > 0;
     std::vector<sync::FieldRule> effective;
     OurSide side;
     if (const sync::ObjectRules* const object_rules = rules.find(mirror->object.name); object_rules != nullptr) {
@@ -449,6 +450,8 @@ Result<Explanation> explain(store::Connection& db, const sync::Rules& rules, std
             told.cycle = db.integer("SELECT cycle FROM step_history WHERE id = ?",
                                     params(Cell::integer(origin->change.cause.step)))
                              .value_or(0);
+        } else if (log_pruned) {
+            told.kind = "pruned";
         }
         if (!field.live) {
             told.reason = "no longer readable" +
@@ -521,6 +524,7 @@ Status status(store::Database& database, Timestamp now) {
         status.links = count("SELECT count(*) FROM opportunity_link WHERE live");
         status.activities = count("SELECT count(*) FROM activity");
         status.log_position = store::last_position(db);
+        status.log_pruned = store::pruned_position(db);
         status.open_errors = count("SELECT count(*) FROM sync_error WHERE resolved IS NULL");
         constexpr std::int64_t kDayS = 86'400;
         status.calls_24h = store::calls_since(db, now.plus(-kDayS));

@@ -92,7 +92,7 @@ struct FieldExplanation {
     std::string verdict, reason, rule;
     std::int64_t position = 0;  ///< log row that set it; 0: none known
     std::optional<Timestamp> at;
-    std::string call, kind;  ///< the API call that brought it; "insert", "update", "snapshot"
+    std::string call, kind;  ///< the API call that brought it; "insert", "update", "snapshot"; "pruned": row too old
     std::int64_t cycle = 0;
     std::string held_reason;  ///< not taken over, and why
 };
@@ -116,7 +116,8 @@ struct ObjectStatus {
 struct Status {
     std::string organization_id, organization_name, url, database;
     std::vector<ObjectStatus> objects;
-    std::int64_t people = 0, companies = 0, links = 0, activities = 0, log_position = 0, open_errors = 0;
+    std::int64_t people = 0, companies = 0, links = 0, activities = 0, log_position = 0, log_pruned = 0,
+                 open_errors = 0;
     std::optional<store::Step> last_step;
     std::int64_t calls_24h = 0;
     std::uint64_t bytes = 0;

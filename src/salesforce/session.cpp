@@ -233,7 +233,11 @@ Result<void> Session::pause(std::int64_t ms) {
     // The clock's wait ends early when anybody is woken; that is no reason to ask Salesforce sooner.
     const std::int64_t end = world_.clock.mono_ms() + ms;
     for (std::int64_t left = ms; left > 0; left = end - world_.clock.mono_ms()) {
-        if (options_.stopping()) return Error{.kind = Kind::Cancelled, .what = "Stopped while waiting for Salesforce"};
+        if (options_.stopping()) {
+            return Error{.kind = Kind::Cancelled,
+                         .what = "Lockstep was asked to stop while it waited for Salesforce",
+                         .hint = "the next run goes on from the last page that was kept"};
+        }
         world_.clock.wait_ms(left);
     }
     return {};

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/json.h"
@@ -215,17 +217,20 @@ void Progress::step_done(const store::Step& step) {
     if (const auto found = loads_.find(step.object); found != loads_.end()) load = std::move(found->second);
     if (step.object.empty()) loads_.clear();
     loads_.erase(step.object);
-    const bool quiet = step.created + step.updated + step.deleted + step.failed == 0 && !failed;
+    const bool stopped = step.status == store::StepStatus::Stopped;
+    const bool quiet = step.created + step.updated + step.deleted + step.failed == 0 && !failed && !stopped;
     if (detail_ == Detail::Quiet && !load && !failed) return;
     // On a terminal the reader watches: only what happened is told. A file of lines tells all.
     if (quiet && out_.err_terminal().is_terminal) return;
     std::string line = fmt::format("{:<24}{:<16}", object_name(step), step.operation);
-    line += failed ? out_.styled_err("failed: ", Output::Style::Bad) + step.detail : did(step);
+    line += failed    ? out_.styled_err("failed: ", Output::Style::Bad) + step.detail
+            : stopped ? std::string("stopped")
+                      : did(step);
     if (load) {
         const std::int64_t ms = clock_.mono_ms() - load->started_ms;
         line += "  " + to_duration(ms);
         const std::int64_t rate = rate_of(load->rows - load->rows_at_start, ms);
-        if (rate > 0) line += fmt::format("  {} rows/s", with_thousands(rate));
+        if (rate > 0 && !stopped) line += fmt::format("  {} rows/s", with_thousands(rate));
     }
     print(line);
 }

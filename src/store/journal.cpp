@@ -1,6 +1,8 @@
 #include "store/journal.h"
 
+#include <algorithm>
 #include <array>
+#include <span>
 
 #include "base/check.h"
 #include "base/text.h"
@@ -10,7 +12,8 @@ namespace lockstep::store {
 namespace {
 
 constexpr std::int64_t kHourSeconds = 3600;
-constexpr std::array kStatuses{StepStatus::Running, StepStatus::Succeeded, StepStatus::Failed, StepStatus::Incomplete};
+constexpr std::array kStatuses{StepStatus::Running, StepStatus::Succeeded, StepStatus::Failed, StepStatus::Incomplete,
+                               StepStatus::Stopped};
 constexpr std::array kStates{ObjectCursor::State::Never, ObjectCursor::State::Loading, ObjectCursor::State::Following};
 constexpr std::array kForms{Form::Text, Form::Boolean, Form::Integer, Form::Real, Form::Timestamp, Form::Date};
 
@@ -78,6 +81,32 @@ std::vector<ObjectCursor> select_cursors(Connection& db, const std::string& rest
     return cursors;
 }
 
+std::vector<Step> select_steps(Connection& db, const std::string& rest, std::span<const Cell> parameters) {
+    std::vector<Step> found;
+    db.query(
+        "SELECT id, cycle, object, operation, status, started, ended, created, updated, deleted, failed, skipped, "
+        "calls, detail FROM step_history " +
+            rest,
+        parameters, [&](std::span<const Cell> row) {
+            found.push_back({.id = row[0].as_integer(),
+                             .cycle = row[1].as_integer(),
+                             .object = text_of(row[2]),
+                             .operation = text_of(row[3]),
+                             .status = named(kStatuses, text_of(row[4])),
+                             .started = row[5].as_timestamp(),
+                             .ended = moment_of(row[6]),
+                             .created = row[7].as_integer(),
+                             .updated = row[8].as_integer(),
+                             .deleted = row[9].as_integer(),
+                             .failed = row[10].as_integer(),
+                             .skipped = row[11].as_integer(),
+                             .calls = row[12].as_integer(),
+                             .detail = text_of(row[13])});
+            return true;
+        });
+    return found;
+}
+
 }  // namespace
 
 const char* name(StepStatus status) {
@@ -90,6 +119,8 @@ const char* name(StepStatus status) {
             return "failed";
         case StepStatus::Incomplete:
             return "incomplete";
+        case StepStatus::Stopped:
+            return "stopped";
     }
     return "in process";
 }
@@ -134,41 +165,105 @@ std::int64_t next_cycle(Transaction& tx) {
 }
 
 std::vector<Step> steps(Connection& db, int rows_max, std::int64_t cycle) {
-    std::string sql =
-        "SELECT id, cycle, object, operation, status, started, ended, created, updated, deleted, failed, skipped, "
-        "calls, "
-        "detail FROM step_history ";
-    std::vector<Cell> parameters;
-    if (cycle != 0) {
-        sql += "WHERE cycle = ? ";
-        parameters.push_back(Cell::integer(cycle));
-    }
-    parameters.push_back(Cell::integer(rows_max));
-    std::vector<Step> found;
-    db.query(sql + "ORDER BY id DESC LIMIT ?", parameters, [&](std::span<const Cell> row) {
-        found.push_back({.id = row[0].as_integer(),
-                         .cycle = row[1].as_integer(),
-                         .object = text_of(row[2]),
-                         .operation = text_of(row[3]),
-                         .status = named(kStatuses, text_of(row[4])),
-                         .started = row[5].as_timestamp(),
-                         .ended = moment_of(row[6]),
-                         .created = row[7].as_integer(),
-                         .updated = row[8].as_integer(),
-                         .deleted = row[9].as_integer(),
-                         .failed = row[10].as_integer(),
-                         .skipped = row[11].as_integer(),
-                         .calls = row[12].as_integer(),
-                         .detail = text_of(row[13])});
-        return true;
-    });
-    return found;
+    if (cycle == 0) return select_steps(db, "ORDER BY id DESC LIMIT ?", params(Cell::integer(rows_max)));
+    return select_steps(db, "WHERE cycle = ? ORDER BY id DESC LIMIT ?",
+                        params(Cell::integer(cycle), Cell::integer(rows_max)));
 }
 
 void close_abandoned_steps(Transaction& tx) {
     tx.db().run("UPDATE step_history SET status = ?, ended = ?, detail = COALESCE(detail, ?) WHERE status = ?",
                 params(Cell::text(name(StepStatus::Incomplete)), Cell::timestamp(tx.now()),
                        Cell::text("The program ended during this step."), Cell::text(name(StepStatus::Running))));
+}
+
+namespace {
+
+/// The setting with the last step collapse_idle_cycles has looked at.
+constexpr const char* kCollapsed = "history.collapsed";
+
+/// Whether a step succeeded, brought nothing and has nothing to tell.
+bool is_idle(const Step& step) {
+    return step.status == StepStatus::Succeeded && step.detail.empty() &&
+           step.created + step.updated + step.deleted + step.failed + step.skipped == 0;
+}
+
+/// An unbroken run of idle cycles of one day, and the rows of its steps.
+struct IdleRun {
+    Step row;
+    std::int64_t first_step = 0, cycles = 0;
+
+    bool takes(const Step& first_of_cycle) const {
+        return cycles > 0 && day_of(row.started) == day_of(first_of_cycle.started);
+    }
+    void add(std::span<const Step> cycle) {
+        if (cycles++ == 0) {
+            row = {.operation = kIdleCycles, .status = StepStatus::Succeeded, .started = cycle.front().started};
+            first_step = cycle.front().id;
+        }
+        for (const Step& step : cycle) row.calls += step.calls;
+        row.id = cycle.back().id;
+        row.cycle = cycle.back().cycle;
+        row.ended = cycle.back().ended;
+    }
+    void save(Transaction& tx) {
+        if (cycles == 0) return;
+        row.detail = with_thousands(cycles) + (cycles == 1 ? " cycle" : " cycles") + " found nothing new";
+        tx.db().run("DELETE FROM step_history WHERE id >= ? AND id < ?",
+                    params(Cell::integer(first_step), Cell::integer(row.id)));
+        save_step(tx, row);
+        cycles = 0;
+    }
+    /// Goes on with the run that ended at the newest step up to `last_seen`, if that is one.
+    static IdleRun before(Connection& db, std::int64_t last_seen) {
+        IdleRun run;
+        const std::vector<Step> newest =
+            select_steps(db, "WHERE id <= ? ORDER BY id DESC LIMIT 1", params(Cell::integer(last_seen)));
+        if (newest.empty() || newest.front().operation != kIdleCycles) return run;
+        run.row = newest.front();
+        run.first_step = run.row.id;
+        std::string count = run.row.detail.substr(0, run.row.detail.find(' '));
+        std::erase(count, ',');
+        run.cycles = parse_int(count).value_or(1);
+        return run;
+    }
+};
+
+}  // namespace
+
+bool collapse_idle_cycles(Transaction& tx, Timestamp before, int steps_max) {
+    const std::int64_t seen = parse_int(setting(tx.db(), kCollapsed).value_or("")).value_or(0);
+    const std::vector<Step> found = select_steps(tx.db(), "WHERE id > ? ORDER BY id LIMIT ?",
+                                                 params(Cell::integer(seen), Cell::integer(steps_max)));
+    const bool full = std::ssize(found) == steps_max;
+    IdleRun run = IdleRun::before(tx.db(), seen);
+    std::int64_t last = seen;
+    const std::span<const Step> all(found);
+    for (std::size_t from = 0, to = 0; from < all.size(); from = to) {
+        while (to < all.size() && all[to].cycle == all[from].cycle) ++to;
+        const std::span<const Step> cycle = all.subspan(from, to - from);
+        // What is cut off is seen whole the next time, unless it alone is more than can be seen.
+        if (full && to == all.size() && from > 0) break;
+        if (cycle.back().started >= before || cycle.back().status == StepStatus::Running) break;
+        last = cycle.back().id;
+        const bool idle = std::ranges::all_of(cycle, is_idle) && !(full && from == 0 && to == all.size());
+        if (!idle || !run.takes(cycle.front())) run.save(tx);
+        if (idle) run.add(cycle);
+    }
+    run.save(tx);
+    if (last != seen) save_setting(tx, kCollapsed, std::to_string(last));
+    return full && last != seen;
+}
+
+std::int64_t prune_history(Transaction& tx, Timestamp before, Timestamp log_before, int rows_max) {
+    const std::int64_t steps = tx.db().run(
+        "DELETE FROM step_history WHERE id IN (SELECT id FROM step_history WHERE started < ? AND status <> ? AND "
+        "(created + updated + deleted + skipped = 0 OR started < ?) ORDER BY id LIMIT ?)",
+        params(Cell::timestamp(before), Cell::text(name(StepStatus::Running)), Cell::timestamp(log_before),
+               Cell::integer(rows_max)));
+    const std::int64_t errors = tx.db().run(
+        "DELETE FROM sync_error WHERE id IN (SELECT id FROM sync_error WHERE resolved < ? ORDER BY id LIMIT ?)",
+        params(Cell::timestamp(before), Cell::integer(rows_max)));
+    return steps + errors;
 }
 
 void add_error(Transaction& tx, const SyncError& error) {

@@ -14,8 +14,14 @@ namespace lockstep::store {
 // What the sync did and where it stands: step history, record errors, cursors of objects, API calls, sealed secrets and
 // settings. All plain tables that other tools may read.
 
-enum class StepStatus { Running, Succeeded, Failed, Incomplete };
-/// "in process", "succeeded", "failed", "incomplete" (domain 4.3)
+enum class StepStatus {
+    Running,
+    Succeeded,
+    Failed,
+    Incomplete,  ///< its process died
+    Stopped,     ///< a person, or the system, asked the process to stop: no error
+};
+/// "in process", "succeeded", "failed", "incomplete" (domain 4.3), "stopped"
 const char* name(StepStatus status);
 
 /// One step of a cycle: an operation on an object (domain 4.2, 4.3).
@@ -37,6 +43,17 @@ std::int64_t next_cycle(Transaction& tx);
 std::vector<Step> steps(Connection& db, int rows_max, std::int64_t cycle = 0);
 /// Steps a killed process left running become incomplete.
 void close_abandoned_steps(Transaction& tx);
+
+/// The operation of a row that stands for cycles in which nothing happened: `cycle` is the last of them, `started` and
+/// `ended` enclose them, `calls` is their sum, and `detail` tells how many they were.
+inline constexpr const char* kIdleCycles = "idle cycles";
+/// Steps of cycles that began before `before` and found nothing become one row for each unbroken run of such cycles
+/// within a UTC day. Looks at `steps_max` steps that were not looked at before; returns whether there may be more.
+bool collapse_idle_cycles(Transaction& tx, Timestamp before, int steps_max);
+/// Removes steps that began before `before`, and errors that were resolved before it; at most `rows_max` of each.
+/// Steps that brought something are the cause of rows of the change log, and stay until `log_before`. Returns how many
+/// rows.
+std::int64_t prune_history(Transaction& tx, Timestamp before, Timestamp log_before, int rows_max);
 
 /// A record, or a whole step, that failed, with Salesforce's words.
 struct SyncError {

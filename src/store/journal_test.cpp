@@ -65,6 +65,110 @@ TEST_P(Journal, a_step_that_was_never_begun_can_not_be_saved) {
     EXPECT_THROW(write([](Transaction& tx) { save_step(tx, Step{.id = 99}); }), Bug);
 }
 
+TEST_P(Journal, idle_cycles_become_one_row_a_run_and_day_and_others_stay_as_they_are) {
+    // Cycles of three steps, one an hour from 08:30 on; cycle 4 brought something, 7 has something to tell.
+    std::int64_t calls = 0;
+    const auto cycle = [&](std::int64_t created, const std::string& detail) {
+        write([&](Transaction& tx) {
+            const std::int64_t number = next_cycle(tx);
+            for (const char* const object : {"", "Account", "Lead"}) {
+                Step step{.cycle = number,
+                          .object = object,
+                          .operation = "pull updates",
+                          .status = StepStatus::Succeeded,
+                          .started = tx.now(),
+                          .ended = tx.now().plus(2),
+                          .calls = ++calls};
+                step.id = begin_step(tx, number, step.object, step.operation);
+                if (step.object == "Lead") {
+                    step.created = created;
+                    step.detail = detail;
+                }
+                save_step(tx, step);
+            }
+        });
+        clock.advance_s(3600);
+    };
+    for (int i = 1; i <= 30; ++i) cycle(i == 4 ? 5 : 0, i == 7 ? "new field Region__c" : "");
+    const Timestamp before = clock.now().plus(-5 * 3600);  // all but the last five
+
+    // Portions of a few steps give what one great one would.
+    bool more = true;
+    for (int rounds = 0; more; ++rounds) {
+        ASSERT_LT(rounds, 40);
+        write([&](Transaction& tx) { more = collapse_idle_cycles(tx, before, 7); });
+    }
+    const auto shown = lines(
+        "SELECT cycle, operation, object, calls, detail FROM step_history WHERE object IS NULL OR object = 'Lead' "
+        "ORDER BY id");
+    const auto sum = [](std::int64_t from, std::int64_t to) {  // calls of the cycles from..to
+        std::int64_t total = 0;
+        for (std::int64_t step = 3 * from - 2; step <= 3 * to; ++step) total += step;
+        return std::to_string(total);
+    };
+    const std::vector<std::string> expected{"3|idle cycles|-|" + sum(1, 3) + "|3 cycles found nothing new",
+                                            "4|pull updates|-|10|-",
+                                            "4|pull updates|Lead|12|-",
+                                            "6|idle cycles|-|" + sum(5, 6) + "|2 cycles found nothing new",
+                                            "7|pull updates|-|19|-",
+                                            "7|pull updates|Lead|21|new field Region__c",
+                                            "16|idle cycles|-|" + sum(8, 16) + "|9 cycles found nothing new",
+                                            "25|idle cycles|-|" + sum(17, 25) + "|9 cycles found nothing new"};
+    ASSERT_GE(shown.size(), expected.size());
+    EXPECT_EQ(std::vector<std::string>(shown.begin(), shown.begin() + std::ssize(expected)), expected);
+    EXPECT_EQ(shown.size(), expected.size() + 10);  // the youngest five are whole
+    const auto first = read([](Connection& session) { return steps(session, 1, 16); }).front();
+    EXPECT_EQ(first.started, Timestamp{1795509000 + 7 * 3600});
+    EXPECT_EQ(first.ended, Timestamp{1795509000 + 15 * 3600 + 2});
+    EXPECT_EQ(value("SELECT sum(calls) FROM step_history"), std::to_string(90 * 91 / 2));
+
+    // The rest of the day joins what is there.
+    write([&](Transaction& tx) { more = collapse_idle_cycles(tx, clock.now(), 1000); });
+    EXPECT_FALSE(more);
+    EXPECT_EQ(value("SELECT detail FROM step_history ORDER BY id DESC LIMIT 1"), "14 cycles found nothing new");
+}
+
+TEST_P(Journal, a_cycle_that_failed_was_stopped_or_still_runs_is_not_idle) {
+    for (const StepStatus status :
+         {StepStatus::Failed, StepStatus::Stopped, StepStatus::Incomplete, StepStatus::Running}) {
+        write([&](Transaction& tx) {
+            const std::int64_t cycle = next_cycle(tx);
+            const std::int64_t id = begin_step(tx, cycle, "Lead", "pull updates");
+            save_step(tx, {.id = id, .cycle = cycle, .status = status, .started = tx.now()});
+        });
+    }
+    bool more = true;
+    write([&](Transaction& tx) { more = collapse_idle_cycles(tx, clock.now().plus(9), 100); });
+    EXPECT_FALSE(more);
+    EXPECT_EQ(value("SELECT count(*) FROM step_history"), "4");
+}
+
+TEST_P(Journal, old_steps_and_resolved_errors_are_pruned_and_causes_stay_as_long_as_the_log) {
+    const auto step = [&](std::int64_t updated) {
+        write([&](Transaction& tx) {
+            Step one{.cycle = 1, .status = StepStatus::Succeeded, .started = tx.now(), .updated = updated};
+            one.id = begin_step(tx, 1, "Lead", "pull updates");
+            save_step(tx, one);
+            add_error(tx, {.at = tx.now(), .object = "Lead", .record = "a", .operation = "open"});
+            add_error(tx, {.at = tx.now(), .object = "Lead", .record = "b", .operation = "old", .resolved = tx.now()});
+        });
+        clock.advance_s(1000);
+    };
+    for (const std::int64_t updated : {1, 0, 1, 0, 0}) step(updated);
+    const Timestamp start{1795509000};
+    const auto prune = [&](int rows_max) {
+        std::int64_t removed = 0;
+        write([&](Transaction& tx) { removed = prune_history(tx, start.plus(3500), start.plus(500), rows_max); });
+        return removed;
+    };
+    EXPECT_EQ(prune(1), 2);  // one of each
+    EXPECT_EQ(prune(10), 5);
+    EXPECT_EQ(prune(10), 0);
+    EXPECT_EQ(lines("SELECT id FROM step_history ORDER BY id"), (std::vector<std::string>{"3", "5"}));
+    EXPECT_EQ(value("SELECT count(*) FROM sync_error WHERE resolved IS NULL"), "5");
+    EXPECT_EQ(value("SELECT count(*) FROM sync_error WHERE resolved IS NOT NULL"), "1");
+}
+
 TEST_P(Journal, steps_of_a_killed_process_become_incomplete_and_others_stay) {
     write([](Transaction& tx) {
         const std::int64_t done = begin_step(tx, 1, "Lead", "load");

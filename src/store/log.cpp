@@ -5,6 +5,8 @@
 
 #include "base/check.h"
 #include "base/json.h"
+#include "base/text.h"
+#include "store/journal.h"
 
 namespace lockstep::store {
 
@@ -17,6 +19,8 @@ const std::vector<std::string> kChangeColumns{"position", "at",   "table_name", 
                                               "class",    "step", "call",       "rule",   "fields"};
 const std::vector<Form> kChangeForms{Form::Integer, Form::Timestamp, Form::Text, Form::Text, Form::Text,
                                      Form::Text,    Form::Integer,   Form::Text, Form::Text, Form::Text};
+/// The setting that keeps pruned_position().
+constexpr const char* kPruned = "log.pruned";
 constexpr const char* kSelectChange =
     "SELECT position, at, table_name, record, kind, class, step, call, rule, fields FROM change_log ";
 
@@ -224,9 +228,17 @@ void Transaction::flush() {
     activities_.clear();
 }
 
-std::vector<LoggedChange> changes_after(Connection& db, std::int64_t position, int rows_max) {
-    return select_changes(db, "WHERE position > ? ORDER BY position LIMIT ?",
-                          params(Cell::integer(position), Cell::integer(rows_max)));
+Result<std::vector<LoggedChange>> changes_after(Connection& db, std::int64_t position, int rows_max) {
+    std::vector<LoggedChange> changes = select_changes(db, "WHERE position > ? ORDER BY position LIMIT ?",
+                                                       params(Cell::integer(position), Cell::integer(rows_max)));
+    // Asked for after the rows: rows that vanish in between are told as missed, never left out.
+    const std::int64_t pruned = pruned_position(db);
+    if (position >= pruned) return changes;
+    return Error{.kind = Kind::NotFound,
+                 .what = "The change log no longer has what happened after position " + std::to_string(position) +
+                         "; it begins after " + std::to_string(pruned),
+                 .hint = "start again from the data as it is now; [log] keep_days in lockstep.toml keeps more",
+                 .code = "CHANGES_PRUNED"};
 }
 
 std::vector<LoggedChange> changes_of(Connection& db, std::string_view table, std::string_view record, int rows_max) {
@@ -242,6 +254,26 @@ std::optional<LoggedChange> change_at(Connection& db, std::int64_t position) {
 
 std::int64_t last_position(Connection& db) {
     return db.integer("SELECT position FROM log_head").value_or(0);
+}
+
+std::int64_t prune_log(Transaction& tx, Timestamp before, int rows_max) {
+    std::int64_t rows = 0, last = 0;
+    // Positions grow with time but for clocks that were set back, so that no index on the time is needed.
+    tx.db().query("SELECT position, at FROM change_log ORDER BY position LIMIT ?", params(Cell::integer(rows_max)),
+                  [&](std::span<const Cell> row) {
+                      if (row[1].as_timestamp() >= before) return false;
+                      last = row[0].as_integer();
+                      ++rows;
+                      return true;
+                  });
+    if (rows == 0) return 0;
+    tx.db().run("DELETE FROM change_log WHERE position <= ?", params(Cell::integer(last)));
+    save_setting(tx, kPruned, std::to_string(last));
+    return rows;
+}
+
+std::int64_t pruned_position(Connection& db) {
+    return parse_int(setting(db, kPruned).value_or("")).value_or(0);
 }
 
 std::int64_t follower_position(Connection& db, std::string_view follower) {

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/result.h"
 #include "base/world.h"
 #include "store/database.h"
 
@@ -98,12 +99,21 @@ struct LoggedChange {
 };
 
 /// Changes after `position`, oldest first, at most `rows_max`.
-std::vector<LoggedChange> changes_after(Connection& db, std::int64_t position, int rows_max);
+/// Errors: NotFound with code CHANGES_PRUNED – rows behind `position` were removed for their age: who follows the log
+/// has missed them and must start from the tables as they are, at last_position().
+Result<std::vector<LoggedChange>> changes_after(Connection& db, std::int64_t position, int rows_max);
 /// Changes of one record, newest first, at most `rows_max`.
 std::vector<LoggedChange> changes_of(Connection& db, std::string_view table, std::string_view record, int rows_max);
 /// The change at `position`.
 std::optional<LoggedChange> change_at(Connection& db, std::int64_t position);
 std::int64_t last_position(Connection& db);
+
+/// Removes the oldest rows of the change log, as long as they were written before `before` and at most `rows_max`;
+/// activities stay. Returns how many. The rows that are kept have no gap among them: where the clock was set back, an
+/// old row behind a younger one waits for it.
+std::int64_t prune_log(Transaction& tx, Timestamp before, int rows_max);
+/// All rows of the change log up to this position were removed for their age; 0: none was.
+std::int64_t pruned_position(Connection& db);
 
 /// A follower's place in the log; lives in the database of its effect and moves in its transaction.
 std::int64_t follower_position(Connection& db, std::string_view follower);

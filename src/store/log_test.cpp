@@ -14,7 +14,7 @@ class ChangeLog : public OnBothEngines {
 protected:
     std::vector<LoggedChange> after(std::int64_t position, int rows_max = 1000) {
         std::vector<LoggedChange> changes;
-        db->read([&](Connection& session) { changes = changes_after(session, position, rows_max); });
+        db->read([&](Connection& session) { changes = changes_after(session, position, rows_max).value(); });
         return changes;
     }
     Change change(const std::string& record) { return Change{.table = "thing", .record = record}; }
@@ -73,6 +73,58 @@ TEST_P(ChangeLog, every_kind_of_change_comes_back_as_itself) {
     std::vector<ChangeKind> told;
     for (const LoggedChange& one : after(0)) told.push_back(one.change.kind);
     EXPECT_EQ(told, kinds);
+}
+
+TEST_P(ChangeLog, pruning_takes_the_oldest_rows_and_tells_a_follower_behind_them) {
+    const auto write_one = [&](const std::string& record) {
+        db->write([&](Transaction& tx) {
+            tx.stage(change(record));
+            tx.stage(Activity{.person = 1, .type = 34, .at = tx.now(), .primary = "006", .attributes = "{}"});
+        });
+    };
+    for (const char* const record : {"a", "b", "c"}) write_one(record);
+    clock.advance_s(1000);
+    for (const char* const record : {"d", "e"}) write_one(record);
+
+    const Timestamp between = clock.now().plus(-10);
+    const auto prune = [&](Timestamp before, int rows_max) {
+        std::int64_t removed = -1;
+        db->write([&](Transaction& tx) { removed = prune_log(tx, before, rows_max); });
+        return removed;
+    };
+    EXPECT_EQ(prune(between.plus(-1000), 10), 0);
+    EXPECT_EQ(prune(between, 2), 2);
+    EXPECT_EQ(prune(between, 2), 1);
+    EXPECT_EQ(prune(between, 2), 0);
+    EXPECT_EQ(lines("SELECT record FROM change_log ORDER BY position"), (std::vector<std::string>{"d", "e"}));
+    EXPECT_EQ(value("SELECT count(*) FROM activity"), "5");
+
+    const auto session = db->connect();
+    EXPECT_EQ(pruned_position(*session), 3);
+    EXPECT_EQ(changes_after(*session, 3, 10).value().size(), 2U);
+    const auto behind = changes_after(*session, 2, 10);
+    ASSERT_FALSE(behind.ok());
+    EXPECT_EQ(behind.error().kind, Kind::NotFound);
+    EXPECT_EQ(behind.error().code, "CHANGES_PRUNED");
+    EXPECT_NE(behind.error().hint, "");
+    // When all is gone, positions go on, and who has read to the end has missed nothing.
+    EXPECT_EQ(prune(clock.now().plus(1), 10), 2);
+    EXPECT_EQ(changes_after(*session, 5, 10).value().size(), 0U);
+    write_one("f");
+    EXPECT_EQ(changes_after(*session, 5, 10).value().front().position, 6);
+}
+
+TEST_P(ChangeLog, pruning_leaves_no_gap_where_the_clock_was_set_back) {
+    const Timestamp start = clock.now();
+    const auto write_one = [&] { db->write([&](Transaction& tx) { tx.stage(change("a")); }); };
+    clock.advance_s(500);
+    write_one();
+    clock.advance_s(-500);
+    write_one();
+    std::int64_t removed = -1;
+    db->write([&](Transaction& tx) { removed = prune_log(tx, start.plus(100), 10); });
+    EXPECT_EQ(removed, 0);
+    EXPECT_EQ(after(0).size(), 2U);
 }
 
 TEST_P(ChangeLog, positions_go_on_over_transactions_and_pages) {
@@ -208,7 +260,7 @@ TEST_P(ChangeLog, a_follower_sees_every_position_once_and_in_order_while_writers
     for (bool more = true; more;) {
         more = running > 0;  // asked before reading: what was committed by then is read below
         for (std::int64_t cursor = seen.empty() ? 0 : seen.back().position;;) {
-            const auto page = changes_after(*session, cursor, 7);
+            const auto page = changes_after(*session, cursor, 7).value();
             if (page.empty()) break;
             cursor = page.back().position;
             seen.insert(seen.end(), page.begin(), page.end());

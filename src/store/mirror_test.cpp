@@ -73,7 +73,7 @@ protected:
     }
     std::vector<LoggedChange> log_after(std::int64_t position) {
         std::vector<LoggedChange> changes;
-        db->read([&](Connection& session) { changes = changes_after(session, position, 1'000'000); });
+        db->read([&](Connection& session) { changes = changes_after(session, position, 1'000'000).value(); });
         return changes;
     }
     /// "update 006…: stagename Open > Won; accountid 001 > 001"

@@ -95,6 +95,10 @@ Result<void> build(Work& work);
 /// Asks for records others point at and we have not got.
 Result<void> repair_parents(Work& work);
 
+/// Once a day: removes what has become too old of the change log and the history (settings `log.keep_days` and
+/// `history.keep_days`), in transactions of some 50 ms, for some seconds at most; what is left is for the next cycle.
+void prune(Work& work);
+
 /// Applies a page of heard records: mirror, then people or links, in one transaction of the caller's. `cls` is the
 /// class of everything it causes.
 struct Heard {

@@ -93,8 +93,12 @@ Result<void> run_step(Work& work, std::string_view object, std::string_view oper
     const std::int64_t calls_before = work.connector.session().calls_made();
     const Result<void> outcome = body(step);
     step.calls = work.connector.session().calls_made() - calls_before;
-    step.status = outcome.ok() ? store::StepStatus::Succeeded : store::StepStatus::Failed;
-    if (!outcome.ok()) step.detail = outcome.error().what;
+    const bool stopped = !outcome.ok() && outcome.error().kind == Kind::Cancelled;
+    step.status = outcome.ok() ? store::StepStatus::Succeeded
+                  : stopped    ? store::StepStatus::Stopped
+                               : store::StepStatus::Failed;
+    if (stopped) step.detail = "asked to stop; the next cycle goes on from here";
+    if (!outcome.ok() && !stopped) step.detail = outcome.error().what;
     work.write([&](store::Transaction& tx) {
         step.ended = tx.now();
         store::save_step(tx, step);
@@ -103,6 +107,7 @@ Result<void> run_step(Work& work, std::string_view object, std::string_view oper
             store::resolve_errors(tx, object, "", operation);
             return;
         }
+        if (stopped) return;
         const Error& error = outcome.error();
         store::add_error(tx, {.at = tx.now(),
                               .object = std::string(object),
@@ -183,6 +188,7 @@ Result<CycleReport> Engine::cycle() {
     loading.reset();
     TRY(repair_parents(work));
     work.report.ms = work.world.clock.mono_ms() - began;
+    prune(work);
     return std::move(work.report);
 }
 

@@ -175,7 +175,7 @@ Result<void> number_at(const toml::table& table, const std::string& file, std::s
 
 Result<void> parse_settings(std::string_view text, const std::string& file, Settings& settings) {
     const toml::table document = TRY(parse(text, file));
-    TRY(only_known(document, file, {"sync", "opportunity", "log"}));
+    TRY(only_known(document, file, {"sync", "opportunity", "log", "history"}));
     const toml::table none;
     const auto section = [&](std::string_view name) -> const toml::table& {
         const toml::table* const found = document[name].as_table();
@@ -204,6 +204,9 @@ Result<void> parse_settings(std::string_view text, const std::string& file, Sett
     const toml::table& log = section("log");
     TRY(only_known(log, file, {"keep_days"}));
     TRY(number_at(log, file, "keep_days", 1, settings.log_keep_days));
+    const toml::table& history = section("history");
+    TRY(only_known(history, file, {"keep_days"}));
+    TRY(number_at(history, file, "keep_days", 1, settings.history_keep_days));
     return {};
 }
 

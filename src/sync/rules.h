@@ -39,6 +39,7 @@ struct Settings {
     std::int64_t overlap_s = 600;
     std::int64_t bulk_from_rows = 10'000;
     std::int64_t log_keep_days = 400;
+    std::int64_t history_keep_days = 90;
     int api_share_percent = 80;
     std::string api_version = "62.0";
     /// "keep": an amount is shown under its own row's code. "relabel": under the org's default code, as the original

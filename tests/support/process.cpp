@@ -2,7 +2,10 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <pty.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -170,6 +173,79 @@ Ended Process::wait(int limit_s) {
 
 Ended run(const Start& start, int limit_s) {
     return Process(start).wait(limit_s);
+}
+
+OnTerminal::OnTerminal(const Start& start) : program_(start.program) {
+    std::vector<std::string> arguments{start.program};
+    arguments.insert(arguments.end(), start.arguments.begin(), start.arguments.end());
+    std::vector<std::string> environment = environment_of(start);
+    std::vector<char*> argument_pointers = pointers(arguments);
+    std::vector<char*> environment_pointers = pointers(environment);
+    if (::openpty(&ours_, &theirs_, nullptr, nullptr, nullptr) != 0) throw std::runtime_error("no terminal");
+    for (const int end : {ours_, theirs_}) ::fcntl(end, F_SETFD, FD_CLOEXEC);
+    id_ = ::fork();
+    if (id_ < 0) throw std::runtime_error("no process for " + start.program);
+    if (id_ == 0) {
+        ::setsid();
+        ::ioctl(theirs_, TIOCSCTTY, 0);
+        become(start, argument_pointers.data(), environment_pointers.data(), theirs_, theirs_, theirs_);
+    }
+    alive_ = static_cast<int>(::syscall(SYS_pidfd_open, id_, 0));
+    if (alive_ < 0) throw trouble("can not be watched");
+}
+
+OnTerminal::~OnTerminal() {
+    if (!reaped_) {
+        ::kill(id_, SIGKILL);
+        ::waitpid(id_, nullptr, 0);
+    }
+    for (const int end : {ours_, theirs_, alive_}) ::close(end);
+}
+
+std::runtime_error OnTerminal::trouble(std::string_view what) const {
+    return std::runtime_error(program_ + " " + std::string(what) + "\nshown:\n" + shown_);
+}
+
+bool OnTerminal::read_more(int limit_s) {
+    std::array<pollfd, 2> ends{pollfd{ours_, POLLIN, 0}, pollfd{alive_, POLLIN, 0}};
+    const int ready = ::poll(ends.data(), ends.size(), limit_s * 1000);
+    if (ready == 0) throw trouble("did nothing in time");
+    if ((ends[0].revents & POLLIN) == 0) return false;
+    std::array<char, 4096> piece{};
+    const ssize_t count = ::read(ours_, piece.data(), piece.size());
+    if (count > 0) shown_.append(piece.data(), static_cast<std::size_t>(count));
+    return count > 0;
+}
+
+void OnTerminal::read_until(std::string_view text, int limit_s) {
+    while (shown_.find(text) == std::string::npos) {
+        if (!read_more(limit_s)) throw trouble("ended before it showed \"" + std::string(text) + "\"");
+    }
+}
+
+void OnTerminal::type(std::string_view keys) const {
+    if (::write(ours_, keys.data(), keys.size()) != static_cast<ssize_t>(keys.size())) throw trouble("takes no keys");
+}
+
+void OnTerminal::send_signal(int signal) const {
+    ::kill(id_, signal);
+}
+
+bool OnTerminal::echoes() const {
+    termios state{};
+    if (::tcgetattr(theirs_, &state) != 0) throw trouble("has no terminal");
+    return (state.c_lflag & static_cast<tcflag_t>(ECHO)) != 0;
+}
+
+Ended OnTerminal::wait(int limit_s) {
+    while (read_more(limit_s)) continue;
+    int status = 0;
+    ::waitpid(id_, &status, 0);
+    reaped_ = true;
+    return {.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1,
+            .signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0,
+            .out = shown_,
+            .err = ""};
 }
 
 TempFolder::TempFolder() {

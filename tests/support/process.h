@@ -75,6 +75,39 @@ private:
 /// Runs a program to its end.
 Ended run(const Start& start, int limit_s = Process::kLimitS);
 
+/// A program on a terminal of its own, as a person would run it: what it shows, what is typed, and whether typing
+/// shows. Killed when this object dies.
+///
+/// Errors: throws std::runtime_error, with all that was shown so far, as Process does.
+class OnTerminal {
+public:
+    explicit OnTerminal(const Start& start);
+    ~OnTerminal();
+    OnTerminal(const OnTerminal&) = delete;
+    OnTerminal& operator=(const OnTerminal&) = delete;
+
+    /// Waits until `text` has been shown.
+    void read_until(std::string_view text, int limit_s = Process::kLimitS);
+    /// Types keys: "\n" ends a line, "\x03" is Ctrl-C.
+    void type(std::string_view keys) const;
+    void send_signal(int signal) const;
+    /// Whether the terminal shows what is typed.
+    bool echoes() const;
+    /// `out` is all that was shown.
+    Ended wait(int limit_s = Process::kLimitS);
+
+private:
+    /// More of what is shown, or nothing when the program has ended.
+    bool read_more(int limit_s);
+    std::runtime_error trouble(std::string_view what) const;
+    const std::string program_;
+    int ours_ = -1, theirs_ = -1;  ///< ends of the pseudo-terminal; its own is kept open to be looked at
+    pid_t id_ = -1;
+    int alive_ = -1;  ///< pidfd
+    bool reaped_ = false;
+    std::string shown_;
+};
+
 /// A fresh folder that goes with this object.
 class TempFolder {
 public:

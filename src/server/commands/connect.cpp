@@ -1,8 +1,11 @@
 #include <fmt/format.h>
+#include <poll.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <csignal>
 #include <cstdlib>
 #include <fstream>
 #include <iostream>
@@ -58,20 +61,78 @@ Result<std::string> read_file(const std::string& path, const char* what) {
     return std::string(std::istreambuf_iterator<char>(file), {});
 }
 
-/// Asks on the terminal without showing what is typed; nothing when there is no terminal.
-std::optional<std::string> ask_in_secret(const char* question) {
-    if (::isatty(STDIN_FILENO) == 0 || ::isatty(STDERR_FILENO) == 0) return {};
-    termios shown{};
-    if (::tcgetattr(STDIN_FILENO, &shown) != 0) return {};
-    termios hidden = shown;
-    hidden.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+/// While it lives the terminal of standard input does not show what is typed, and signals that would end the process
+/// are only taken note of, so that the terminal is always left as it was found.
+class HiddenTyping {
+public:
+    HiddenTyping() {
+        if (::isatty(STDIN_FILENO) == 0 || ::isatty(STDERR_FILENO) == 0) return;
+        if (::tcgetattr(STDIN_FILENO, &shown_) != 0) return;
+        signalled = 0;
+        struct sigaction note {};
+        note.sa_handler = [](int) { signalled = 1; };
+        sigset_t ending;
+        sigemptyset(&ending);
+        for (std::size_t i = 0; i < kEnding.size(); ++i) {
+            sigaddset(&ending, kEnding.at(i));
+            ::sigaction(kEnding.at(i), &note, &before_.at(i));
+        }
+        // They come through in line() only, where nothing is between the look at them and the wait.
+        ::pthread_sigmask(SIG_BLOCK, &ending, &mask_);
+        termios hidden = shown_;
+        hidden.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+        hidden.c_cc[VSUSP] = _POSIX_VDISABLE;  // a shell in between would show what is typed after the return
+        possible_ = ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden) == 0;
+        changed_ = true;
+    }
+    ~HiddenTyping() {
+        if (!changed_) return;
+        ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown_);
+        ::pthread_sigmask(SIG_SETMASK, &mask_, nullptr);
+        for (std::size_t i = 0; i < kEnding.size(); ++i) ::sigaction(kEnding.at(i), &before_.at(i), nullptr);
+    }
+    HiddenTyping(const HiddenTyping&) = delete;
+    HiddenTyping& operator=(const HiddenTyping&) = delete;
+
+    /// Whether there is a terminal.
+    bool possible() const { return possible_; }
+    /// The next line. Errors: Cancelled – a signal came.
+    Result<std::string> line() {
+        std::string typed;
+        std::array<char, 512> piece{};
+        while (typed.find('\n') == std::string::npos) {
+            pollfd terminal{.fd = STDIN_FILENO, .events = POLLIN, .revents = 0};
+            const int ready = ::ppoll(&terminal, 1, nullptr, &mask_);
+            if (signalled != 0) {
+                return Error{.kind = Kind::Cancelled,
+                             .what = "stopped; nothing was stored",
+                             .hint = "lockstep connect asks again"};
+            }
+            if (ready < 0) continue;
+            const ssize_t count = ::read(STDIN_FILENO, piece.data(), piece.size());
+            if (count <= 0) break;
+            typed.append(piece.data(), static_cast<std::size_t>(count));
+        }
+        return std::string(trim(typed.substr(0, typed.find('\n'))));
+    }
+
+private:
+    static constexpr std::array kEnding{SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+    static inline volatile std::sig_atomic_t signalled = 0;
+    termios shown_{};
+    sigset_t mask_{};
+    std::array<struct sigaction, kEnding.size()> before_{};
+    bool possible_ = false, changed_ = false;
+};
+
+/// Asks on the terminal without showing what is typed; empty when there is no terminal. Errors: Cancelled.
+Result<std::string> ask_in_secret(const char* question) {
+    HiddenTyping hidden;
+    if (!hidden.possible()) return std::string();
     std::cerr << question << std::flush;
-    ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden);
-    std::string answer;
-    std::getline(std::cin, answer);
-    ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown);
+    Result<std::string> typed = hidden.line();
     std::cerr << "\n";
-    return std::string(trim(answer));
+    return typed;
 }
 
 Result<std::string> client_secret(const ConnectOptions& options) {
@@ -83,7 +144,8 @@ Result<std::string> client_secret(const ConnectOptions& options) {
     if (const char* const named = std::getenv("LOCKSTEP_CLIENT_SECRET"); named != nullptr && *named != '\0') {
         return std::string(named);
     }
-    if (auto typed = ask_in_secret("Client secret (not shown): "); typed && !typed->empty()) return *typed;
+    const std::string typed = TRY(ask_in_secret("Client secret (not shown): "));
+    if (!typed.empty()) return typed;
     return Error{.kind = Kind::Invalid,
                  .what = "no client secret was given",
                  .hint = "use --client-secret-file FILE (- reads standard input), or LOCKSTEP_CLIENT_SECRET"};

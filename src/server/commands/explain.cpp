@@ -46,6 +46,7 @@ std::string shown_beside(const record::Value& value, const record::Value& theirs
 }
 
 std::string set_by(const FieldExplanation& field) {
+    if (field.kind == "pruned") return "older than the change log";
     if (field.position == 0) return "";
     std::string text = field.cycle > 0 ? fmt::format("cycle {}, ", field.cycle) : "";
     if (!field.call.empty()) text += field.call + ", ";

@@ -66,6 +66,7 @@ Result<int> status(Context& context) {
                                         {"links", status.links},
                                         {"activities", status.activities},
                                         {"log_position", status.log_position},
+                                        {"log_pruned", status.log_pruned},
                                         {"open_errors", status.open_errors},
                                         {"calls_24h", status.calls_24h},
                                         {"last_step", std::move(last)}}));
@@ -87,11 +88,13 @@ Result<int> status(Context& context) {
         last_line = fmt::format("{}  cycle {}, {} {}, {}", local_text(step.ended.value_or(step.started)), step.cycle,
                                 step.object, step.operation, store::name(step.status));
     }
+    const std::string log_start =
+        status.log_pruned == 0 ? "" : "  kept from " + with_thousands(status.log_pruned + 1) + " on";
     out.pairs({{"people", with_thousands(status.people)},
                {"companies", with_thousands(status.companies)},
                {"opportunity links", with_thousands(status.links)},
                {"activities", with_thousands(status.activities)},
-               {"change log", with_thousands(status.log_position)},
+               {"change log", with_thousands(status.log_position) + log_start},
                {"API calls in 24 hours", with_thousands(status.calls_24h)},
                {"last step", last_line},
                {"open errors",

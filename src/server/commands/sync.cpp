@@ -41,7 +41,9 @@ int outcome(const sync::CycleReport& report) {
 std::string suggestion(store::Connection& db, std::int64_t since, std::int64_t turn, const sync::Settings& settings) {
     constexpr int kLooked = 200;
     std::optional<std::string> opportunity, person_id, email;
-    for (const store::LoggedChange& logged : store::changes_after(db, since, kLooked)) {
+    // Changes of the last cycle are never too old to be there.
+    const auto changes = store::changes_after(db, since, kLooked);
+    for (const store::LoggedChange& logged : changes.ok() ? *changes : std::vector<store::LoggedChange>()) {
         const store::Change& change = logged.change;
         if (change.kind == store::ChangeKind::Snapshot) continue;
         if (change.table == "crm_opportunity") opportunity = change.record;
@@ -120,7 +122,8 @@ Result<int> sync_once(Context& context, const SyncOptions& options) {
     if (!report) return report.error();
     context.out.document(cycle_json(*report));
     print_summary(context.out, *report);
-    return stop.asked() ? static_cast<int>(kStopped) : outcome(*report);
+    // A signal that came when all was done changes nothing.
+    return outcome(*report);
 }
 
 Result<int> serve(Context& context, const ServeOptions& options) {
