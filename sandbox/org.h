@@ -40,7 +40,7 @@ struct DeletedRow {
 };
 
 struct OrgOptions {
-    /// Leads and contacts together; accounts, opportunities and roles follow (see generate.h).
+    /// Leads and contacts together; what is done with them follows (see generate.h).
     std::int64_t people = 1000;
     std::map<std::string, std::int64_t> counts;  ///< rows of single objects, where they should not follow from `people`
     std::uint64_t seed = 1;

@@ -382,6 +382,24 @@ WriteResult not_supported(const Org::Impl& org, int object, const char* operatio
                   "entity type " + org.schema.at(object).name + " does not support " + operation);
 }
 
+/// Of two people who became one, one membership of a campaign is left. Whether `row`, whose person is about to become
+/// the one that `field` names by `person`, was such a second one; then it is deleted.
+bool drop_second_membership(Org::Impl& org, int object, int64_t row, int field, int64_t person, int64_t batch,
+                            std::string_view actor) {
+    const Object& described = org.schema.at(object);
+    if (described.name != "CampaignMember" || field < 0) return false;
+    const int campaign = described.find("CampaignId");
+    const Cell wanted = org.read_raw(object, row, campaign, Sight::Writer);
+    for (const int64_t other : org.referring(object, field, person, Sight::Writer)) {
+        const bool same = other != row && org.is_live(object, other, Sight::Writer) &&
+                          org.read_raw(object, other, campaign, Sight::Writer) == wanted;
+        if (!same) continue;
+        delete_row(org, object, row, batch, actor, true);
+        return true;
+    }
+    return false;
+}
+
 struct Child {
     int object, field;
     bool cascade, restricted;
@@ -635,6 +653,10 @@ WriteResult Org::merge(int object, std::string_view winner, const std::vector<st
                 for (const int64_t row :
                      impl_->referring(child.object, child.field, pack(object, loser), Sight::Writer)) {
                     if (!impl_->is_live(child.object, row, Sight::Writer)) continue;
+                    if (drop_second_membership(*impl_, child.object, row, child.field, pack(object, kept.row), batch,
+                                               actor)) {
+                        continue;
+                    }
                     set_fields(*impl_, child.object, row, {{field, kept_id}}, actor);
                 }
             }
@@ -765,12 +787,18 @@ ConvertedLead Org::convert_lead(std::string_view lead_id, const Conversion& how,
                     {"IsUnreadByOwner", false}},
                    actor);
         // Memberships gain the contact, tasks and events move to it (salesforce-api 18).
+        const std::optional<int64_t> contact = impl_->resolve(converted.contact_id);
+        const int64_t batch = ++impl_->last_batch;
         const auto hand_over = [&](const char* object_name, const char* from, const char* to) {
             const int object = impl_->schema.find(object_name);
             if (object < 0) return;
             const int field = impl_->schema.at(object).find(from);
             for (const int64_t row : impl_->referring(object, field, pack(leads, found.row), Sight::Writer)) {
                 if (!impl_->is_live(object, row, Sight::Writer)) continue;
+                if (contact && drop_second_membership(*impl_, object, row, impl_->schema.at(object).find("ContactId"),
+                                                      *contact, batch, actor)) {
+                    continue;
+                }
                 set_fields(*impl_, object, row, {{to, converted.contact_id}}, actor);
             }
         };
