@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/result.h"
 #include "base/time.h"
 #include "base/world.h"
 #include "sandbox/schema.h"
@@ -94,6 +95,10 @@ public:
     int add_field(int object, Field field);
     void change_field(int object, int field, Field changed);
     void change_object(int object, const Object& changed);
+    /// Whether `field` of `object` may have its history tracked, where it asks for that: Lead, Contact, Account,
+    /// Opportunity and custom objects, at most 20 fields each, none that is computed.
+    /// Errors: Invalid – it may not.
+    Result<void> can_track(int object, const Field& field) const;
 
     // Reading. `row` must be in [0, rows(object)).
     /// Rows ever made, deleted and purged ones included.
