@@ -81,6 +81,7 @@ Result<void> apply(const json::object& given, Field& field) {
         {"filterable", &Field::filterable},
         {"sortable", &Field::sortable},
         {"deleted_with_parent", &Field::deleted_with_parent},
+        {"tracked", &Field::history_tracked},
     };
     for (const auto& [key, value] : given) {
         bool known = key == "name" || key == "type" || key == "visible";
@@ -482,6 +483,8 @@ http::Answer Admin::add_field(const http::Request& request, const Args& args) {
     if (!object.ok()) return refused(object.error());
     if (reach_.org.schema().at(*object).find(field->name) >= 0)
         return refused(409, "The field " + field->name + " exists already.", "change it with PATCH");
+    if (const auto trackable = reach_.org.can_track(*object, *field); !trackable.ok())
+        return refused(trackable.error());
     const std::string name = field->name;
     const int added = reach_.org.add_field(*object, std::move(*field));
     reach_.org.set_visible(*object, added, bool_at(*body, "visible").value_or(true));
@@ -502,6 +505,7 @@ http::Answer Admin::change_field(const http::Request& request, const Args& args)
         field.type = *type;
     }
     if (const auto changed = apply(*body, field); !changed.ok()) return refused(changed.error());
+    if (const auto trackable = reach_.org.can_track(object, field); !trackable.ok()) return refused(trackable.error());
     if (body->size() > (body->contains("visible") ? 1U : 0U)) reach_.org.change_field(object, index, std::move(field));
     if (const auto visible = bool_at(*body, "visible")) reach_.org.set_visible(object, index, *visible);
     return empty_answer(204);

@@ -40,6 +40,11 @@ public:
           lead_(org.schema().find("Lead")),
           opportunity_(org.schema().find("Opportunity")),
           role_(org.schema().find("OpportunityContactRole")),
+          task_(org.schema().find("Task")),
+          event_(org.schema().find("Event")),
+          campaign_(org.schema().find("Campaign")),
+          member_(org.schema().find("CampaignMember")),
+          member_status_(org.schema().find("CampaignMemberStatus")),
           automation_(org.id_of(user_, 0)) {
         for (auto row = kFirstSalesRow; row < std::min(kFirstSalesRow + kActiveSales, org.rows(user_)); ++row) {
             if (truth(user_, row, "IsActive")) salespeople_.push_back(org.id_of(user_, row));
@@ -59,23 +64,18 @@ private:
     };
 
     void change() {
-        static constexpr std::array deeds = {Deed{90, &Team::lead_arrives},
-                                             Deed{220, &Team::work_lead},
-                                             Deed{15, &Team::convert_lead},
-                                             Deed{9, &Team::add_contact},
-                                             Deed{100, &Team::edit_contact},
-                                             Deed{50, &Team::edit_account},
-                                             Deed{60, &Team::open_opportunity},
-                                             Deed{190, &Team::move_opportunity},
-                                             Deed{110, &Team::edit_opportunity},
-                                             Deed{45, &Team::add_role},
-                                             Deed{25, &Team::change_role},
-                                             Deed{15, &Team::remove_role},
-                                             Deed{60, &Team::score_lead},
-                                             Deed{4, &Team::delete_lead},
-                                             Deed{2, &Team::delete_contact},
-                                             Deed{3, &Team::delete_opportunity},
-                                             Deed{2, &Team::undelete}};
+        static constexpr std::array deeds = {Deed{80, &Team::lead_arrives},      Deed{160, &Team::work_lead},
+                                             Deed{15, &Team::convert_lead},      Deed{9, &Team::add_contact},
+                                             Deed{80, &Team::edit_contact},      Deed{40, &Team::edit_account},
+                                             Deed{50, &Team::open_opportunity},  Deed{150, &Team::move_opportunity},
+                                             Deed{90, &Team::edit_opportunity},  Deed{40, &Team::add_role},
+                                             Deed{20, &Team::change_role},       Deed{12, &Team::remove_role},
+                                             Deed{45, &Team::score_lead},        Deed{60, &Team::log_activity},
+                                             Deed{30, &Team::plan_task},         Deed{40, &Team::finish_task},
+                                             Deed{20, &Team::plan_meeting},      Deed{30, &Team::join_campaign},
+                                             Deed{20, &Team::answer_campaign},   Deed{2, &Team::merge},
+                                             Deed{3, &Team::delete_lead},        Deed{1, &Team::delete_contact},
+                                             Deed{2, &Team::delete_opportunity}, Deed{1, &Team::undelete}};
         auto drawn = static_cast<int>(random_.below(1000));
         for (const auto& deed : deeds) {
             drawn -= deed.weight;
@@ -202,11 +202,16 @@ private:
         } else if (status == words::kLeadStatuses[1] && random_.below(12) == 0) {
             values.emplace_back("Status", word(words::kLeadStatuses[3]));
         } else {
-            switch (random_.below(4)) {
+            switch (random_.below(9)) {
                 case 0:
-                    values.emplace_back("Phone", phone());
+                    values.emplace_back("HasOptedOutOfEmail", true);
                     break;
                 case 1:
+                case 5:
+                    values.emplace_back("Phone", phone());
+                    break;
+                case 3:
+                case 4:
                     values.emplace_back("Title", word(one_of(words::kTitles)));
                     break;
                 case 2:
@@ -231,6 +236,12 @@ private:
         if (!row) return false;
         Org::Conversion how;
         how.with_opportunity = random_.below(3) < 2;
+        if (random_.below(5) == 0) {
+            const auto contact =
+                pick(contact_, [&](std::int64_t at) { return !text(contact_, at, "AccountId").empty(); });
+            if (contact) how.account_id = text(contact_, *contact, "AccountId");
+            if (contact && random_.below(2) == 0) how.contact_id = org_.id_of(contact_, *contact);
+        }
         return count(org_.convert_lead(org_.id_of(lead_, *row), how, owner(lead_, *row)).ok());
     }
 
@@ -252,9 +263,12 @@ private:
         const auto row = pick(contact_);
         if (!row) return false;
         Values values;
-        switch (random_.below(4)) {
+        switch (random_.below(5)) {
             case 0:
                 values.emplace_back("Phone", phone());
+                break;
+            case 3:
+                values.emplace_back("HasOptedOutOfEmail", !truth(contact_, *row, "HasOptedOutOfEmail"));
                 break;
             case 1:
                 values.emplace_back("Department", word(one_of(words::kDepartments)));
@@ -396,6 +410,119 @@ private:
         return update(role_, *row, values, salesperson());
     }
 
+    /// A lead or a contact to do something with; nothing when there is none.
+    struct Somebody {
+        int object;
+        std::int64_t row;
+    };
+    std::optional<Somebody> somebody() {
+        if (chance(50)) {
+            if (const auto lead = open_lead()) return Somebody{lead_, *lead};
+        }
+        if (const auto contact = pick(contact_)) return Somebody{contact_, *contact};
+        return std::nullopt;
+    }
+
+    bool log_activity() {
+        const auto who = somebody();
+        if (!who) return false;
+        const auto actor = owner(who->object, who->row);
+        const bool call = chance(60);
+        Values values = {{"WhoId", org_.id_of(who->object, who->row)},
+                         {"Subject", call ? word(one_of(words::kCallSubjects)) : word(one_of(words::kMailSubjects))},
+                         {"TaskSubtype", std::string(call ? "Call" : "Email")},
+                         {"Type", std::string(call ? "Call" : "Email")},
+                         {"Status", std::string("Completed")},
+                         {"ActivityDate", day_in(0, 0)},
+                         {"Description", word(one_of(words::kActivityNotes))},
+                         {"OwnerId", actor}};
+        if (call) {
+            values.emplace_back("CallType", std::string("Outbound"));
+            values.emplace_back("CallDurationInSeconds", between(20, 1500));
+            values.emplace_back("CallDisposition", word(one_of(words::kCallResults)));
+        }
+        return count(org_.insert(task_, values, actor).ok());
+    }
+
+    bool plan_task() {
+        const auto row = running_opportunity();
+        if (!row) return false;
+        const auto actor = owner(opportunity_, *row);
+        Values values = {{"WhatId", org_.id_of(opportunity_, *row)},
+                         {"Subject", word(one_of(words::kTaskSubjects))},
+                         {"Priority", word(one_of(words::kTaskPriorities))},
+                         {"ActivityDate", day_in(1, 14)},
+                         {"OwnerId", actor}};
+        const auto contact = text(opportunity_, *row, "ContactId");
+        if (!contact.empty()) values.emplace_back("WhoId", contact);
+        return count(org_.insert(task_, values, actor).ok());
+    }
+
+    bool finish_task() {
+        const auto row = pick(task_, [&](std::int64_t at) { return !truth(task_, at, "IsClosed"); });
+        return row && update(task_, *row, {{"Status", std::string("Completed")}}, owner(task_, *row));
+    }
+
+    bool plan_meeting() {
+        const auto row = pick(contact_);
+        if (!row) return false;
+        const auto actor = owner(contact_, *row);
+        constexpr std::int64_t half_hour = 1800;
+        const auto start = day_in(1, 20) * 48 * half_hour + between(16, 34) * half_hour;
+        const Values values = {
+            {"WhoId", org_.id_of(contact_, *row)},      {"Subject", word(one_of(words::kEventSubjects))},
+            {"Location", word(one_of(words::kPlaces))}, {"StartDateTime", start},
+            {"DurationInMinutes", between(1, 4) * 30},  {"OwnerId", actor}};
+        return count(org_.insert(event_, values, actor).ok());
+    }
+
+    bool join_campaign() {
+        const auto campaign = pick(campaign_, [&](std::int64_t at) { return truth(campaign_, at, "IsActive"); });
+        const auto who = somebody();
+        if (!campaign || !who) return false;
+        const std::string campaign_id = org_.id_of(campaign_, *campaign);
+        const std::string id = org_.id_of(who->object, who->row);
+        const char* key = who->object == lead_ ? "LeadId" : "ContactId";
+        for (const auto row : org_.rows_referring(member_, field(member_, key), id)) {
+            if (lives(member_, row) && text(member_, row, "CampaignId") == campaign_id) return false;
+        }
+        return count(org_.insert(member_, {{"CampaignId", campaign_id}, {key, id}}, automation_).ok());
+    }
+
+    bool answer_campaign() {
+        const auto row = pick(member_);
+        if (!row) return false;
+        std::vector<std::string> labels;
+        const auto campaign = text(member_, *row, "CampaignId");
+        for (const auto at : org_.rows_referring(member_status_, field(member_status_, "CampaignId"), campaign)) {
+            if (lives(member_status_, at)) labels.push_back(text(member_status_, at, "Label"));
+        }
+        return !labels.empty() && update(member_, *row, {{"Status", one_of(labels)}}, automation_);
+    }
+
+    bool merge() {
+        if (chance(50)) {
+            const auto winner = open_lead();
+            const auto name = winner ? text(lead_, *winner, "LastName") : std::string();
+            const auto loser = pick(lead_, [&](std::int64_t row) {
+                return row != winner && text(lead_, row, "LastName") == name && !truth(lead_, row, "IsConverted");
+            });
+            if (winner && loser) return merge(lead_, *winner, *loser);
+        }
+        const auto winner = pick(contact_, [&](std::int64_t row) { return !text(contact_, row, "AccountId").empty(); });
+        if (!winner) return false;
+        const auto account = text(contact_, *winner, "AccountId");
+        for (const auto row : org_.rows_referring(contact_, field(contact_, "AccountId"), account)) {
+            if (row != *winner && lives(contact_, row)) return merge(contact_, *winner, row);
+        }
+        return false;
+    }
+    bool merge(int object, std::int64_t winner, std::int64_t loser) {
+        return count(
+            org_.merge(object, org_.id_of(object, winner), {org_.id_of(object, loser)}, {}, owner(object, winner))
+                .ok());
+    }
+
     bool remove_role() { return remove(role_, pick(role_)); }
     bool delete_lead() { return remove(lead_, open_lead()); }
     bool delete_contact() { return remove(contact_, pick(contact_)); }
@@ -416,7 +543,7 @@ private:
 
     Org& org_;
     Random& random_;
-    int user_, account_, contact_, lead_, opportunity_, role_;
+    int user_, account_, contact_, lead_, opportunity_, role_, task_, event_, campaign_, member_, member_status_;
     std::string automation_;
     std::vector<std::string> salespeople_;
     LifeReport report_;

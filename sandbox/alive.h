@@ -11,22 +11,30 @@ namespace lockstep::sandbox {
 /// record where the owner is one of the active ones, else as a colleague; automation acts as Automated Process.
 ///
 ///   of 1000   what                                                                            who
-///        90   a lead arrives                                                                   automation
-///       220   a lead is worked: called (Open → Working), phone, title, mail or rating
-///             corrected; one in twelve is closed without success                               owner
-///        15   a worked lead is converted; two in three bring an opportunity                    owner
+///        80   a lead arrives                                                                   automation
+///       160   a lead is worked: called (Open → Working), phone, title, mail or rating
+///             corrected, mail unsubscribed; one in twelve is closed without success            owner
+///        15   a worked lead is converted; two in three bring an opportunity, one in five goes
+///             into an account that exists and half of those into a contact of it               owner
 ///         9   a contact is added to an account                                                 salesperson
-///       100   a contact's title, department, phone or mail changes                             owner
-///        50   an account's industry, employees, revenue, phone or address changes              owner
-///        60   an opportunity is opened for a contact, who becomes its primary role             owner of the contact
-///       190   an opportunity moves through its stages (table below)                            owner
-///       110   an opportunity's amount, close date or next step changes                         owner
-///        45   a colleague of its account gets a role in an opportunity                         owner
-///        25   a role changes, or becomes the primary one                                       salesperson
-///        15   a role is removed                                                                salesperson
-///        60   a score is written: Rating of a lead                                             automation
-///         4 + 2 + 3   a lead, a contact, an opportunity is deleted                             owner
-///         2   something deleted comes back                                                     salesperson
+///        80   a contact's title, department, phone or mail changes, or mail is unsubscribed    owner
+///        40   an account's industry, employees, revenue, phone or address changes              owner
+///        50   an opportunity is opened for a contact, who becomes its primary role             owner of the contact
+///       150   an opportunity moves through its stages (table below)                            owner
+///        90   an opportunity's amount, close date or next step changes                         owner
+///        40   a colleague of its account gets a role in an opportunity                         owner
+///        20   a role changes, or becomes the primary one                                       salesperson
+///        12   a role is removed                                                                salesperson
+///        45   a score is written: Rating of a lead                                             automation
+///        60   a call or a mail with a lead or a contact is logged                              owner
+///        30   a task for an opportunity is planned                                             owner
+///        40   an open task is done                                                             owner of the task
+///        20   a meeting with a contact is planned                                              owner
+///        30   a lead or a contact becomes a member of an active campaign                       automation
+///        20   a member's status changes                                                        automation
+///         2   two leads of one last name, or two contacts of one account, are merged           owner of the winner
+///         3 + 1 + 2   a lead, a contact, an opportunity is deleted                             owner
+///         1   something deleted comes back                                                     salesperson
 ///
 ///   stage                   next stage   lost   stays, and the close date moves by two to six weeks
 ///   Prospecting                 70 %     12 %     18 %

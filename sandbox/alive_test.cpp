@@ -68,7 +68,22 @@ TEST(Alive, every_kind_of_change_happens) {
     const auto stamp = to_string(noon);
     const auto leads = world.count("Lead");
     const auto roles = world.count("OpportunityContactRole");
+    const auto members = world.count("CampaignMember");
     world.work(200, 30, 2);
+    EXPECT_GT(world.count("CampaignMember"), members);
+    EXPECT_GT(world.count("CampaignMember WHERE CreatedDate <= " + stamp + " AND LastModifiedDate > " + stamp), 0);
+    EXPECT_GT(world.count("Task WHERE CreatedDate > " + stamp + " AND TaskSubtype = 'Call' AND IsClosed = true"), 0);
+    EXPECT_GT(world.count("Task WHERE CreatedDate > " + stamp + " AND WhatId != null AND IsClosed = false"), 0);
+    EXPECT_GT(world.count("Task WHERE CreatedDate <= " + stamp + " AND CompletedDateTime > " + stamp), 0);
+    EXPECT_GT(world.count("Event WHERE CreatedDate > " + stamp), 0);
+    EXPECT_GT(world.count("Lead WHERE HasOptedOutOfEmail = true AND LastModifiedDate > " + stamp), 0);
+    const auto merged = " WHERE MasterRecordId != null AND SystemModstamp > " + stamp;
+    EXPECT_FALSE(world.rows("SELECT Id FROM Contact" + merged).empty());
+    EXPECT_GT(world.count("Contact WHERE CreatedDate <= " + stamp +
+                          " AND Id IN (SELECT ConvertedContactId FROM Lead "
+                          "WHERE ConvertedDate >= " +
+                          to_string(day_of(noon)) + ")"),
+              0);
     EXPECT_GT(world.count("Lead"), leads);
     EXPECT_GT(world.count("Lead WHERE CreatedDate > " + stamp + " AND Status != 'Open - Not Contacted'"), 0);
     EXPECT_GT(world.count("Lead WHERE IsConverted = true AND ConvertedDate >= " + to_string(day_of(noon))), 0);
@@ -94,7 +109,8 @@ TEST(Alive, references_of_live_rows_lead_to_live_rows) {
     const auto& org = world.org;
     const auto lock = org.read_lock();
     std::int64_t followed = 0;
-    for (const auto* name : {"Account", "Contact", "Lead", "Opportunity", "OpportunityContactRole"}) {
+    for (const auto* name :
+         {"Account", "Contact", "Lead", "Opportunity", "OpportunityContactRole", "Task", "Event", "CampaignMember"}) {
         const int object = org.schema().find(name);
         const auto& fields = org.schema().at(object).fields;
         for (std::int64_t row = 0; row < org.rows(object); ++row) {
@@ -126,6 +142,20 @@ TEST(Alive, references_of_live_rows_lead_to_live_rows) {
             ++primaries[std::get<std::string>(org.value(role, row, org.schema().at(role).find("OpportunityId")))];
     }
     for (const auto& [opportunity, count] : primaries) EXPECT_EQ(count, 1) << opportunity;
+    const int member = org.schema().find("CampaignMember");
+    const auto text = [&](std::int64_t row, const char* field) {
+        const Cell cell = org.value(member, row, org.schema().at(member).find(field));
+        return is_null(cell) ? std::string() : std::get<std::string>(cell);
+    };
+    std::set<std::pair<std::string, std::string>> memberships;
+    for (std::int64_t row = 0; row < org.rows(member); ++row) {
+        if (org.life(member, row) != Org::Life::Live) continue;
+        for (const char* key : {"LeadId", "ContactId"}) {
+            if (text(row, key).empty()) continue;
+            EXPECT_TRUE(memberships.emplace(text(row, "CampaignId"), text(row, key)).second)
+                << text(row, key) << " is in " << text(row, "CampaignId") << " twice";
+        }
+    }
 }
 
 TEST(Alive, every_edit_moves_system_modstamp_so_that_an_incremental_query_hears_it) {

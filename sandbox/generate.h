@@ -40,6 +40,12 @@ private:
 ///   Account                  people / 6, three contacts each on average, from one to seven
 ///   Opportunity              one per contact
 ///   OpportunityContactRole   1.2 per opportunity: 0 to 3 each, two in ten have none
+///   OpportunityHistory       three per opportunity: 1 to 5 each, the last of them its present state; not overridden
+///   Task, Event              1.5 and 0.25 per person: two in five about a lead, the rest about opportunities, their
+///                            contacts, and accounts
+///   Campaign                 24, and one more for each 5000 people
+///   CampaignMember           1.2 per person; a campaign has from a sixteenth to 2.5 times the average, nobody is in
+///                            one twice
 ///
 /// What is believable about them: companies' people share their mail domain; 5% of the leads are converted and point to
 /// a contact of the same name, its account and, mostly, an opportunity of that account; 3% more have the name and
@@ -49,7 +55,14 @@ private:
 /// was touched by mass updates after its last edit; some 0.5% lie in the recycle bin, deleted in the last 14 days.
 std::map<std::string, std::int64_t> generated_counts(const OrgOptions& options);
 
+/// Days from the beginning of campaign `nth` of `campaigns` to the org's start.
+std::int64_t campaign_age_days(std::int64_t nth, std::int64_t campaigns);
+constexpr std::int64_t kHistoriesPerOpportunity = 3;
+
 class Generator;
+namespace generate {
+struct Shape;
+}
 
 /// Facts of one row that its fields are written from. Opaque; made by Generator::fill.
 struct Facts;
@@ -96,9 +109,9 @@ constexpr std::int64_t packed_row(std::int64_t reference) {
     return reference & ((std::int64_t{1} << 48) - 1);
 }
 
-/// Computes rows of Account, Contact, Lead, Opportunity and OpportunityContactRole from (seed, object, row).
+/// Computes rows of the objects that `generated_counts` names (Campaign apart) from (seed, object, row).
 ///
-/// Immutable after construction, so that threads may share it. Cost: 0.1 to 0.2 microseconds for the facts of a row,
+/// Immutable after construction, so that threads may share it. Cost: 0.1 to 0.3 microseconds for the facts of a row,
 /// some 10 to 30 ns for each field written from them.
 class Generator {
 public:
@@ -115,12 +128,13 @@ public:
     /// Room for the facts of one row of any object.
     class Place {
     public:
+        static constexpr std::size_t size = 448;
         const Facts& facts() const { return *reinterpret_cast<const Facts*>(bytes_); }
         const Stamps& stamps() const;
 
     private:
         friend class Generator;
-        alignas(16) std::byte bytes_[448];
+        alignas(16) std::byte bytes_[size];
     };
     void fill(int object, std::int64_t row, Place& place) const;
     /// Differs between any two generators of the process.
@@ -129,7 +143,10 @@ public:
     struct Impl;
 
 private:
+    const generate::Shape* shape(int object) const;  ///< null: rows of this object are not computed
+
     std::unique_ptr<Impl> impl_;
+    std::vector<const generate::Shape*> shape_of_;  ///< by object
     std::uint64_t serial_;
 };
 
@@ -148,6 +165,6 @@ constexpr std::int64_t kFirstSalesRow = 3;  ///< owners of records: these,
 constexpr std::int64_t kActiveSales = 19;
 constexpr std::int64_t kInactiveSales = 5;  ///< and, seldom, those after them
 constexpr std::int64_t kQueues = 3;
-constexpr std::int64_t kCampaigns = 24;
+constexpr std::int64_t kCampaigns = 24;  ///< of a small org
 
 }  // namespace lockstep::sandbox

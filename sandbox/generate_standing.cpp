@@ -28,7 +28,6 @@ public:
     std::vector<StandingRow> take() { return std::move(rows_); }
     int64_t start() const { return start_; }
     std::uint64_t seed() const { return options_.seed; }
-    bool populated() const { return options_.people > 0 || !options_.counts.empty(); }
 
 private:
     const OrgOptions& options_;
@@ -207,17 +206,20 @@ void add_picklists(Rows& rows) {
     }
 }
 
-void add_campaigns(Rows& rows) {
-    constexpr std::string_view kinds[] = {"Webinar", "Trade Show", "Email", "Conference", "Advertisement", "Partners"};
+void add_campaigns(Rows& rows, int64_t campaigns) {
     constexpr std::string_view topics[] = {"Spring Launch", "Customer Day", "Newsletter", "Industry Forum"};
-    for (int64_t i = 0; i < kCampaigns; ++i) {
-        const int64_t age = (kCampaigns - i) * 44;  // days; spread over the org's three years
+    constexpr auto kinds = static_cast<int64_t>(std::size(words::kCampaignKinds));
+    constexpr auto topic_count = static_cast<int64_t>(std::size(topics));
+    for (int64_t i = 0; i < campaigns; ++i) {
+        const int64_t age = campaign_age_days(i, campaigns);
         const Date begin = day_of({rows.start() - age * kDay});
-        const std::string_view kind = kinds[static_cast<std::size_t>(i) % std::size(kinds)];
-        const std::string_view topic = topics[static_cast<std::size_t>(i) / std::size(kinds) % std::size(topics)];
+        const words::CampaignKind& kind = words::kCampaignKinds[i % kinds];
+        string name =
+            string(topics[i / kinds % topic_count]) + " " + string(kind.type) + " " + std::to_string(civil(begin).year);
+        if (campaigns > kinds * topic_count) name += " #" + std::to_string(i + 1);
         rows.add("Campaign",
-                 {{"Name", string(topic) + " " + string(kind) + " " + std::to_string(civil(begin).year)},
-                  {"Type", string(kind)},
+                 {{"Name", name},
+                  {"Type", string(kind.type)},
                   {"Status", string(age > 60 ? "Completed" : "In Progress")},
                   {"StartDate", int64_t{begin.days}},
                   {"EndDate", int64_t{begin.days} + 14},
@@ -228,13 +230,14 @@ void add_campaigns(Rows& rows) {
                   {"IsActive", age <= 60},
                   {"OwnerId", rows.id("User", kFirstSalesRow + i % kActiveSales)}},
                  age + 30);
-        for (const bool responded : {false, true}) {
+        for (int64_t nth = 0; nth < kind.status_count; ++nth) {
+            const words::MemberStatus& status = words::kMemberStatuses[kind.statuses[nth]];
             rows.add("CampaignMemberStatus",
                      {{"CampaignId", rows.id("Campaign", i)},
-                      {"Label", string(responded ? "Responded" : "Sent")},
-                      {"SortOrder", int64_t{responded ? 2 : 1}},
-                      {"IsDefault", !responded},
-                      {"HasResponded", responded}},
+                      {"Label", string(status.label)},
+                      {"SortOrder", nth + 1},
+                      {"IsDefault", nth == 0},
+                      {"HasResponded", status.responded}},
                      age + 30);
         }
     }
@@ -248,7 +251,7 @@ std::vector<StandingRow> standing_rows(const OrgOptions& options, Timestamp star
     add_users(rows);
     add_queues(rows);
     add_picklists(rows);
-    if (rows.populated()) add_campaigns(rows);
+    add_campaigns(rows, generated_counts(options).at("Campaign"));
     return rows.take();
 }
 

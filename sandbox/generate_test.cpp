@@ -16,6 +16,10 @@ namespace {
 
 using std::int64_t;
 
+constexpr const char* kComputed[] = {
+    "Account", "Contact", "Lead",          "Opportunity", "OpportunityContactRole", "OpportunityHistory",
+    "Task",    "Event",   "CampaignMember"};
+
 const Timestamp kStart = *parse_timestamp("2026-11-24T12:00:00Z");
 
 OrgOptions options(int64_t people, std::uint64_t seed = 1) {
@@ -91,6 +95,11 @@ TEST(Generator, an_org_has_the_rows_its_people_make) {
     EXPECT_EQ(counts.at("Account"), 50'000);
     EXPECT_EQ(counts.at("Opportunity"), 150'000);
     EXPECT_EQ(counts.at("OpportunityContactRole"), 180'000);
+    EXPECT_EQ(counts.at("OpportunityHistory"), 450'000);
+    EXPECT_EQ(counts.at("Task"), 450'000);
+    EXPECT_EQ(counts.at("Event"), 75'000);
+    EXPECT_EQ(counts.at("Campaign"), 84);
+    EXPECT_EQ(counts.at("CampaignMember"), 360'000);
     OrgOptions wide = options(300'000);
     wide.counts = {{"Opportunity", 1'000'000}, {"OpportunityContactRole", 1'200'000}};
     EXPECT_EQ(generated_counts(wide).at("Opportunity"), 1'000'000);
@@ -101,9 +110,8 @@ TEST(Generator, an_org_has_the_rows_its_people_make) {
 TEST(Generator, an_org_without_people_has_users_and_settings_only) {
     const Org org(options(0));
     const Look look(org);
-    for (const char* object : {"Lead", "Contact", "Account", "Opportunity", "OpportunityContactRole", "Campaign"}) {
-        EXPECT_EQ(look.rows(object), 0) << object;
-    }
+    for (const char* object : kComputed) EXPECT_EQ(look.rows(object), 0) << object;
+    EXPECT_EQ(look.rows("Campaign"), 0);
     EXPECT_EQ(look.rows("Organization"), 1);
     EXPECT_GE(look.rows("User"), 25);
     EXPECT_EQ(look.rows("Group"), 3);
@@ -121,7 +129,7 @@ TEST(Generator, the_same_seed_gives_the_same_org_and_another_seed_another) {
     const Org org(options(400));
     const Org again(options(400));
     const Org other(options(400, 2));
-    for (const char* object : {"Account", "Contact", "Lead", "Opportunity", "OpportunityContactRole", "User"}) {
+    for (const char* object : kComputed) {
         EXPECT_EQ(all_text(org, object), all_text(again, object)) << object;
         EXPECT_NE(all_text(org, object), all_text(other, object)) << object;
     }
@@ -132,7 +140,8 @@ TEST(Generator, rows_are_dated_before_the_start_and_touched_after_they_were_made
     const Org org(options(6000));
     const Look look(org);
     const int64_t start = org.start().seconds;
-    for (const char* object : {"Account", "Contact", "Lead", "Opportunity", "OpportunityContactRole"}) {
+    for (const char* object : kComputed) {
+        if (std::string_view(object) == "OpportunityHistory") continue;  // is never modified
         std::map<int64_t, int> same_second;
         for (int64_t row = 0; row < look.rows(object); ++row) {
             const int64_t created = look.number(object, row, "CreatedDate");
@@ -178,7 +187,7 @@ TEST(Generator, references_lead_to_rows_that_are_live_and_older) {
         ASSERT_GE(owner, kFirstSalesRow);
         const int64_t campaign = look.target("Opportunity", row, "CampaignId", "Campaign");
         if (campaign >= 0) {
-            ASSERT_LT(campaign, kCampaigns);
+            ASSERT_LT(campaign, look.rows("Campaign"));
         }
     }
 }
@@ -300,12 +309,15 @@ TEST(Generator, an_opportunity_fills_thirty_fields) {
 
 TEST(Generator, values_keep_to_the_lengths_and_picklists_of_their_fields) {
     const Org org(options(3000));
-    for (const char* name : {"Account", "Contact", "Lead", "Opportunity", "OpportunityContactRole"}) {
+    for (const char* name : kComputed) {
         const int object = org.schema().find(name);
         for (std::size_t i = 0; i < org.schema().at(object).fields.size(); ++i) {
             const Field& field = org.schema().at(object).fields[i];
             std::set<std::string> allowed;
-            for (const PickValue& value : field.picklist) allowed.insert(value.value);
+            // A combobox takes any text.
+            if (field.type == Type::Picklist) {
+                for (const PickValue& value : field.picklist) allowed.insert(value.value);
+            }
             for (int64_t row = 0; row < org.rows(object); ++row) {
                 const Cell cell = org.value(object, row, static_cast<int>(i));
                 const auto* text = std::get_if<std::string>(&cell);
@@ -322,8 +334,12 @@ TEST(Generator, values_keep_to_the_lengths_and_picklists_of_their_fields) {
 
 TEST(Generator, required_fields_are_filled) {
     const Org org(options(3000));
-    for (const char* name : {"Account", "Contact", "Lead", "Opportunity", "OpportunityContactRole", "User", "Group",
-                             "RecordType", "LeadStatus", "OpportunityStage", "Organization", "Campaign", "UserRole"}) {
+    std::vector<std::string> names(std::begin(kComputed), std::end(kComputed));
+    for (const char* name : {"User", "Group", "RecordType", "LeadStatus", "OpportunityStage", "Organization",
+                             "Campaign", "CampaignMemberStatus", "UserRole"}) {
+        names.emplace_back(name);
+    }
+    for (const std::string& name : names) {
         const int object = org.schema().find(name);
         for (std::size_t i = 0; i < org.schema().at(object).fields.size(); ++i) {
             if (org.schema().at(object).fields[i].nillable) continue;
@@ -386,12 +402,15 @@ TEST(Generator, the_counts_may_be_odd) {
              {{"Lead", 100}, {"Contact", 1}, {"Account", 1}, {"Opportunity", 1}, {"OpportunityContactRole", 1}},
              {{"Lead", 3}, {"Contact", 0}, {"Account", 5}, {"Opportunity", 9}, {"OpportunityContactRole", 9}},
              {{"Lead", 41}, {"Contact", 13}, {"Account", 9}, {"Opportunity", 0}, {"OpportunityContactRole", 5}},
-             {{"Lead", 1}, {"Contact", 500}, {"Account", 499}, {"Opportunity", 13}, {"OpportunityContactRole", 400}}}) {
+             {{"Lead", 1}, {"Contact", 500}, {"Account", 499}, {"Opportunity", 13}, {"OpportunityContactRole", 400}},
+             {{"Lead", 5}, {"Task", 700}, {"Event", 3}, {"CampaignMember", 1000}},
+             {{"Contact", 3}, {"Task", 1}, {"Event", 90}, {"Campaign", 1}, {"CampaignMember", 1000}},
+             {{"Account", 3}, {"Task", 10}, {"Campaign", 0}, {"CampaignMember", 10}}}) {
         OrgOptions odd = options(0);
         odd.counts = counts;
         const Org org(odd);
         const Look look(org);
-        for (const char* object : {"Account", "Contact", "Lead", "Opportunity", "OpportunityContactRole"}) {
+        for (const char* object : kComputed) {
             EXPECT_FALSE(look.rows(object) > 0 && all_text(org, object).empty());
         }
         for (int64_t row = 0; row < look.rows("OpportunityContactRole"); ++row) {
@@ -409,6 +428,161 @@ int64_t resident_bytes() {
     return resident * 4096;
 }
 
+TEST(Generator, tasks_and_events_are_about_live_people_and_deals_and_belong_to_their_account) {
+    const Org org(options(6000));
+    const Look look(org);
+    const std::pair<const char*, const char*> targets[] = {
+        {"003", "Contact"}, {"00Q", "Lead"}, {"001", "Account"}, {"006", "Opportunity"}};
+    for (const char* object : {"Task", "Event"}) {
+        std::map<std::string, int64_t> about;
+        int64_t overdue = 0;
+        for (int64_t row = 0; row < look.rows(object); ++row) {
+            const std::string who = look.text(object, row, "WhoId");
+            const std::string what = look.text(object, row, "WhatId");
+            ASSERT_FALSE(who.empty() && what.empty()) << object << row;
+            ASSERT_FALSE(who.starts_with("00Q") && !what.empty()) << "a lead is related to nothing else";
+            ++about[who.empty() ? "nobody" : who.substr(0, 3)];
+            ++about[what.empty() ? "nothing" : what.substr(0, 3)];
+            for (const char* field : {"WhoId", "WhatId"}) {
+                for (const auto& [prefix, target_object] : targets) {
+                    if (!look.text(object, row, field).starts_with(prefix)) continue;
+                    const int64_t target = look.target(object, row, field, target_object);
+                    // What was done with a lead is older than the contact it became.
+                    ASSERT_TRUE(std::string_view(target_object) == "Contact" ||
+                                look.number(target_object, target, "CreatedDate") <=
+                                    look.number(object, row, "CreatedDate"));
+                    if (look.live(object, row)) {
+                        ASSERT_TRUE(look.live(target_object, target)) << object << row << field;
+                    }
+                    if (std::string_view(target_object) == "Opportunity") {
+                        ASSERT_EQ(look.text(object, row, "AccountId"), look.text("Opportunity", target, "AccountId"));
+                    }
+                    if (std::string_view(target_object) == "Lead") {
+                        ASSERT_EQ(look.cell("Lead", target, "IsConverted"), Cell{false});
+                    }
+                }
+            }
+            if (std::string_view(object) != "Task") continue;
+            const bool closed = look.text("Task", row, "Status") == "Completed";
+            ASSERT_EQ(look.cell("Task", row, "IsClosed"), Cell{closed});
+            ASSERT_EQ(is_null(look.cell("Task", row, "CompletedDateTime")), !closed);
+            ASSERT_EQ(look.cell("Task", row, "IsHighPriority"), Cell{look.text("Task", row, "Priority") == "High"});
+            overdue += !closed && look.number("Task", row, "ActivityDate") < day_of(kStart).days;
+        }
+        for (const char* kind : {"003", "00Q", "001", "006"}) {
+            EXPECT_GT(about[kind], look.rows(object) / 50) << kind;
+        }
+        EXPECT_TRUE(std::string_view(object) == "Event" || overdue > look.rows("Task") / 100);
+    }
+    for (int64_t row = 0; row < look.rows("Event"); ++row) {
+        const int64_t begin = look.number("Event", row, "StartDateTime");
+        const int64_t end = look.number("Event", row, "EndDateTime");
+        ASSERT_EQ(begin + look.number("Event", row, "DurationInMinutes") * 60, end);
+        ASSERT_EQ(look.number("Event", row, "ActivityDate"), begin / 86400);
+    }
+}
+
+TEST(Generator, nobody_is_in_a_campaign_twice_and_statuses_are_those_of_the_campaign) {
+    const Org org(options(6000));
+    const Look look(org);
+    std::map<std::pair<std::string, std::string>, bool> statuses;
+    for (int64_t row = 0; row < look.rows("CampaignMemberStatus"); ++row) {
+        statuses[{look.text("CampaignMemberStatus", row, "CampaignId"),
+                  look.text("CampaignMemberStatus", row, "Label")}] =
+            look.cell("CampaignMemberStatus", row, "HasResponded") == Cell{true};
+    }
+    std::set<std::pair<std::string, std::string>> people;
+    std::map<std::string, int64_t> sizes;
+    int64_t converted = 0;
+    for (int64_t row = 0; row < look.rows("CampaignMember"); ++row) {
+        const std::string campaign = look.text("CampaignMember", row, "CampaignId");
+        const int64_t lead = look.target("CampaignMember", row, "LeadId", "Lead");
+        const int64_t contact = look.target("CampaignMember", row, "ContactId", "Contact");
+        ASSERT_TRUE(lead >= 0 || contact >= 0);
+        const auto status = statuses.find({campaign, look.text("CampaignMember", row, "Status")});
+        ASSERT_NE(status, statuses.end()) << look.text("CampaignMember", row, "Status");
+        ASSERT_EQ(look.cell("CampaignMember", row, "HasResponded"), Cell{status->second});
+        ASSERT_EQ(is_null(look.cell("CampaignMember", row, "FirstRespondedDate")), !status->second);
+        if (!look.live("CampaignMember", row)) continue;
+        ++sizes[campaign];
+        if (lead >= 0) {
+            ASSERT_TRUE(look.live("Lead", lead));
+            ASSERT_TRUE(people.emplace(campaign, look.text("CampaignMember", row, "LeadId")).second);
+            ASSERT_EQ(look.text("CampaignMember", row, "ContactId"), look.text("Lead", lead, "ConvertedContactId"));
+            converted += contact >= 0;
+        }
+        if (contact >= 0) {
+            ASSERT_TRUE(look.live("Contact", contact));
+            ASSERT_TRUE(people.emplace(campaign, look.text("CampaignMember", row, "ContactId")).second);
+        }
+        ASSERT_EQ(look.text("CampaignMember", row, "Name"),
+                  lead >= 0 ? look.text("Lead", lead, "Name") : look.text("Contact", contact, "Name"));
+    }
+    EXPECT_GT(converted, 50);
+    EXPECT_EQ(sizes.size(), static_cast<std::size_t>(look.rows("Campaign")));
+    for (int64_t row = 0; row < look.rows("Campaign"); ++row) {
+        ASSERT_EQ(look.number("Campaign", row, "NumberOfLeads") + look.number("Campaign", row, "NumberOfContacts") -
+                      look.number("Campaign", row, "NumberOfConvertedLeads"),
+                  sizes[look.text("Campaign", row, "Id")]);
+    }
+}
+
+TEST(Generator, an_opportunitys_history_leads_to_what_it_is_now) {
+    const Org org(options(6000));
+    const Look look(org);
+    std::map<int64_t, std::vector<int64_t>> of;
+    for (int64_t row = 0; row < look.rows("OpportunityHistory"); ++row) {
+        of[look.target("OpportunityHistory", row, "OpportunityId", "Opportunity")].push_back(row);
+    }
+    ASSERT_EQ(of.size(), static_cast<std::size_t>(look.rows("Opportunity")));
+    int64_t longest = 0;
+    for (const auto& [deal, rows] : of) {
+        longest = std::max(longest, static_cast<int64_t>(rows.size()));
+        ASSERT_EQ(look.number("OpportunityHistory", rows.front(), "CreatedDate"),
+                  look.number("Opportunity", deal, "CreatedDate"));
+        for (const char* field :
+             {"StageName", "Amount", "CloseDate", "Probability", "ForecastCategory", "ExpectedRevenue", "IsDeleted"}) {
+            ASSERT_EQ(look.cell("OpportunityHistory", rows.back(), field), look.cell("Opportunity", deal, field))
+                << field;
+        }
+        ASSERT_EQ(look.cell("OpportunityHistory", rows.front(), "PrevAmount"), Cell{});
+        for (std::size_t i = 1; i < rows.size(); ++i) {
+            const auto cell = [&](std::size_t at, const char* field) {
+                return look.cell("OpportunityHistory", rows[at], field);
+            };
+            ASSERT_LE(cell(i - 1, "CreatedDate"), cell(i, "CreatedDate"));
+            const bool same = cell(i - 1, "StageName") == cell(i, "StageName") &&
+                              cell(i - 1, "Amount") == cell(i, "Amount") &&
+                              cell(i - 1, "CloseDate") == cell(i, "CloseDate");
+            ASSERT_FALSE(same) << "a row that changes nothing";
+            const bool moved = cell(i - 1, "CloseDate") != cell(i, "CloseDate");
+            ASSERT_EQ(cell(i, "PrevCloseDate"), moved ? cell(i - 1, "CloseDate") : Cell{});
+            const bool revalued = cell(i - 1, "Amount") != cell(i, "Amount");
+            ASSERT_EQ(cell(i, "PrevAmount"), revalued ? cell(i - 1, "Amount") : Cell{});
+        }
+    }
+    EXPECT_EQ(longest, 5);
+}
+
+TEST(Generator, some_people_want_no_mail_and_a_lead_and_its_contact_agree_about_it) {
+    const Org org(options(6000));
+    const Look look(org);
+    int64_t opted_out = 0;
+    int64_t bounced = 0;
+    for (int64_t row = 0; row < look.rows("Lead"); ++row) {
+        opted_out += look.cell("Lead", row, "HasOptedOutOfEmail") == Cell{true};
+        bounced += !is_null(look.cell("Lead", row, "EmailBouncedReason"));
+        const int64_t contact = look.target("Lead", row, "ConvertedContactId", "Contact");
+        if (contact < 0) continue;
+        for (const char* field : {"HasOptedOutOfEmail", "HasOptedOutOfFax", "DoNotCall"}) {
+            ASSERT_EQ(look.cell("Lead", row, field), look.cell("Contact", contact, field)) << field;
+        }
+    }
+    EXPECT_GT(opted_out, look.rows("Lead") / 40);
+    EXPECT_LT(opted_out, look.rows("Lead") / 8);
+    EXPECT_GT(bounced, 5);
+}
+
 TEST(Generator, ten_million_rows_cost_a_bit_each_until_somebody_looks_for_changes) {
     const int64_t before = resident_bytes();
     OrgOptions huge = options(0);
@@ -416,13 +590,15 @@ TEST(Generator, ten_million_rows_cost_a_bit_each_until_somebody_looks_for_change
                    {"Contact", 2'000'000},
                    {"Account", 600'000},
                    {"Opportunity", 2'500'000},
-                   {"OpportunityContactRole", 2'900'000}};
+                   {"OpportunityContactRole", 2'900'000},
+                   {"Task", 3'000'000},
+                   {"CampaignMember", 2'500'000}};
     const Org org(huge);
     const std::unique_ptr<Random> random = seeded_random(7);
     std::size_t read = 0;
     for (int i = 0; i < 1000; ++i) {
-        const char* names[] = {"Lead", "Contact", "Account", "Opportunity", "OpportunityContactRole"};
-        const int object = org.schema().find(names[i % 5]);
+        const int object = org.schema().find(kComputed[static_cast<std::size_t>(i) % std::size(kComputed)]);
+        if (org.rows(object) == 0) continue;
         const auto row = static_cast<int64_t>(random->below(static_cast<std::uint64_t>(org.rows(object))));
         for (std::size_t field = 0; field < org.schema().at(object).fields.size(); ++field) {
             read += is_null(org.value(object, row, static_cast<int>(field))) ? 0 : 1;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <string_view>
 
 /// Words that generated records are made of. No name of a real company among them; mail domains end in ".example".
@@ -602,5 +603,44 @@ inline constexpr std::string_view kRoles[] = {
     "Decision Maker", "Business User",   "Economic Buyer",    "Evaluator",
     "Influencer",     "Technical Buyer", "Executive Sponsor", "Economic Decision Maker"};
 inline constexpr std::string_view kBounceReasons[] = {"550 5.1.1 user unknown", "552 5.2.2 mailbox full"};
+
+struct MemberStatus {
+    std::string_view label;
+    bool responded;
+};
+inline constexpr MemberStatus kMemberStatuses[] = {{"Sent", false},      {"Responded", true}, {"Invited", false},
+                                                   {"Registered", true}, {"Attended", true},  {"No Show", false},
+                                                   {"Opened", false},    {"Clicked", true},   {"Visited Booth", true}};
+/// What becomes of the members of a campaign depends on its type.
+struct CampaignKind {
+    std::string_view type;
+    std::int64_t status_count;
+    int statuses[4];  ///< of kMemberStatuses; the first one is the default
+};
+inline constexpr CampaignKind kCampaignKinds[] = {{"Webinar", 4, {2, 3, 4, 5}}, {"Trade Show", 3, {2, 3, 8}},
+                                                  {"Email", 3, {0, 6, 7}},      {"Conference", 4, {2, 3, 4, 5}},
+                                                  {"Advertisement", 2, {0, 1}}, {"Partners", 2, {0, 1}}};
+
+inline constexpr std::string_view kTaskSubjects[] = {"Send Letter",       "Send Quote", "Other",
+                                                     "Prepare the offer", "Follow up",  "Check references"};
+inline constexpr std::string_view kCallSubjects[] = {"Call", "Call: introduction", "Call: follow up", "Call: budget"};
+inline constexpr std::string_view kMailSubjects[] = {"Email: Your inquiry", "Email: Our proposal",
+                                                     "Email: Re: Dates for a demo", "Email: Thank you for your time"};
+inline constexpr std::string_view kEventSubjects[] = {"Meeting", "Call", "Other", "Demo", "Site visit", "Kick-off"};
+inline constexpr std::string_view kEventTypes[] = {"Meeting", "Call", "Other", "Meeting", "Meeting", "Meeting"};
+inline constexpr std::string_view kPlaces[] = {"Our office", "Their office", "Phone", "Online"};
+inline constexpr std::string_view kTaskStatuses[] = {"Not Started", "In Progress", "Completed",
+                                                     "Waiting on someone else", "Deferred"};
+inline constexpr std::string_view kTaskPriorities[] = {"High", "Normal", "Low"};
+inline constexpr std::string_view kTaskSubtypes[] = {"Task", "Call", "Email"};
+inline constexpr std::string_view kTaskTypes[] = {"Other", "Call", "Email"};
+inline constexpr std::string_view kCallResults[] = {"Reached", "Left a message", "No answer", "Wrong number"};
+inline constexpr std::string_view kActivityNotes[] = {
+    "Spoke for ten minutes. They look at two other vendors and decide within the quarter.",
+    "No budget before summer; asked us to call again.",
+    "Wants the price list and a reference in the same industry.\nSent both.",
+    "Out of office until Monday.",
+    "Introduced to the head of purchasing, who asked for \"terms in writing\".",
+    "Went well. Next: a demo for the whole team."};
 
 }  // namespace lockstep::sandbox::words

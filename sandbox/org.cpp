@@ -219,7 +219,9 @@ void Org::Impl::plan_fields(int object) {
     const Object& described = schema.at(object);
     const bool of_member = described.name == "CampaignMember";
     place.plans.clear();
+    place.tracked.clear();
     for (const Field& field : described.fields) {
+        if (field.history_tracked && !field.removed) place.tracked.push_back(static_cast<int>(place.plans.size()));
         FieldPlan plan;
         plan.type = field.type;
         plan.unset_truth = field.default_value == "true";
@@ -266,12 +268,14 @@ void Org::Impl::plan_fields(int object) {
 int Org::Impl::add_object(Object object) {
     const int index = schema.add_object(std::move(object));
     add_table(index);
+    make_history_object(index);
     return index;
 }
 
 int Org::Impl::add_field(int object, Field field) {
     const int index = schema.add_field(object, std::move(field));
     plan_fields(object);
+    make_history_object(object);
     return index;
 }
 
@@ -280,6 +284,7 @@ void Org::Impl::change_field(int object, int field, Field changed) {
     plan_fields(object);
     table(object).by_text.erase(field);
     if (table(object).plans[static_cast<std::size_t>(field)].indexed) index_text(object, field);
+    make_history_object(object);
 }
 
 void Org::Impl::change_object(int object, const Object& changed) {

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/result.h"
 #include "base/time.h"
 #include "base/world.h"
 #include "sandbox/schema.h"
@@ -40,7 +41,7 @@ struct DeletedRow {
 };
 
 struct OrgOptions {
-    /// Leads and contacts together; accounts, opportunities and roles follow (see generate.h).
+    /// Leads and contacts together; what is done with them follows (see generate.h).
     std::int64_t people = 1000;
     std::map<std::string, std::int64_t> counts;  ///< rows of single objects, where they should not follow from `people`
     std::uint64_t seed = 1;
@@ -94,6 +95,10 @@ public:
     int add_field(int object, Field field);
     void change_field(int object, int field, Field changed);
     void change_object(int object, const Object& changed);
+    /// Whether `field` of `object` may have its history tracked, where it asks for that: Lead, Contact, Account,
+    /// Opportunity and custom objects, at most 20 fields each, none that is computed.
+    /// Errors: Invalid – it may not.
+    Result<void> can_track(int object, const Field& field) const;
 
     // Reading. `row` must be in [0, rows(object)).
     /// Rows ever made, deleted and purged ones included.

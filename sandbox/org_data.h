@@ -85,6 +85,7 @@ struct Table {
     std::deque<Version> fresh;     ///< rows [generated, …)
     std::vector<FieldPlan> plans;  ///< by field index
     std::vector<bool> hidden;      ///< by field index: the connected user may not see it
+    std::vector<int> tracked;      ///< fields whose changes are rows of the object's history
     bool object_hidden = false;
     std::int64_t delay = 0;              ///< seconds until new writes become visible
     std::int64_t live_delta = 0;         ///< live rows more than at generation, new ones included
@@ -177,6 +178,8 @@ struct Org::Impl {
     int add_field(int object, Field field);
     void change_field(int object, int field, Field changed);
     void change_object(int object, const Object& changed);
+    /// Makes the object that holds the history of a custom object, when a field of it is tracked.
+    void make_history_object(int object);
     void set_visible(int object, int field, bool visible);
     void note_record_types();
 
@@ -246,6 +249,28 @@ public:
     std::set<int> given_;  ///< fields that the caller named
     std::vector<WriteError> errors;
 };
+
+// History (org_history.cpp).
+/// What a write moved: to be told by rows of history once it is stored.
+struct HistoryOf {
+    struct Change {
+        int field;
+        Cell before, after;
+    };
+    std::vector<Change> tracked;
+    bool created = false;
+    bool snapshot = false;  ///< an OpportunityHistory row is due
+    Cell amount_before, close_before;
+};
+/// Reads what the draft changes; for an opportunity it also notes in the draft which row will tell of its amount and
+/// close date. Call after derive_fields and before the draft is stored.
+HistoryOf history_of(Draft& draft);
+/// Adds the rows. `row` is stored.
+void add_history(Org::Impl& org, int object, std::int64_t row, const HistoryOf& history, std::string_view actor);
+/// One row of an event that is no field's change: "created", "leadConverted", "contactMerged". Nothing when no field of
+/// the object is tracked.
+void add_history_event(Org::Impl& org, int object, std::int64_t row, const char* event, std::string_view actor);
+bool is_history(const Object& object);
 
 // Rules of single objects (org_rules.cpp).
 void check_rules(Draft& draft);               ///< after the general checks, before unique keys

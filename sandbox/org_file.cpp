@@ -299,6 +299,10 @@ private:
             for (const auto* name : TRY(texts(*hidden, "[org]: 'hidden'")))
                 out_.hidden_.push_back({std::get<std::string>(name->scalar), name->line});
         }
+        if (const auto* tracked = table.node("tracked")) {
+            for (const auto* name : TRY(texts(*tracked, "[org]: 'tracked'")))
+                out_.tracked_.push_back({std::get<std::string>(name->scalar), name->line});
+        }
         return table.refuse_unknown();
     }
 
@@ -399,6 +403,7 @@ private:
         }
         if (const auto format = TRY(table.text("number_format"))) number_by(field, *format);
         added.hidden = TRY(table.truth("hidden"));
+        field.history_tracked = TRY(table.truth("tracked"));
         TRY(table.refuse_unknown());
         return added;
     }
@@ -556,22 +561,43 @@ Result<void> OrgFile::add_fields(Org& org, int object, const std::vector<FieldTo
                              added.field.name + " refers to '" + target + "', which is no object of this org",
                              "declare it under [[objects]], or check the spelling");
         }
+        if (const auto trackable = org.can_track(object, added.field); !trackable.ok())
+            return wrong(added.line, trackable.error().what, trackable.error().hint);
         const int field = org.add_field(object, added.field);
         if (added.hidden) org.set_visible(object, field, false);
     }
     return {};
 }
 
+Result<std::pair<int, int>> OrgFile::find(const Org& org, const Named& named) const {
+    const auto point = named.name.find('.');
+    const int object = org.schema().find(named.name.substr(0, point));
+    const int field =
+        object < 0 || point == std::string::npos ? -1 : org.schema().at(object).find(named.name.substr(point + 1));
+    if (object < 0 || (field < 0 && point != std::string::npos))
+        return wrong(named.line, "'" + named.name + "' is no object or field of this org",
+                     "write Object or Object.Field");
+    return std::pair(object, field);
+}
+
 Result<void> OrgFile::hide(Org& org) const {
     for (const auto& hidden : hidden_) {
-        const auto point = hidden.name.find('.');
-        const int object = org.schema().find(hidden.name.substr(0, point));
-        const int field =
-            object < 0 || point == std::string::npos ? -1 : org.schema().at(object).find(hidden.name.substr(point + 1));
-        if (object < 0 || (field < 0 && point != std::string::npos))
-            return wrong(hidden.line, "'" + hidden.name + "' is no object or field of this org",
-                         "write Object or Object.Field");
+        const auto [object, field] = TRY(find(org, hidden));
         org.set_visible(object, field, false);
+    }
+    return {};
+}
+
+Result<void> OrgFile::track(Org& org) const {
+    for (const auto& tracked : tracked_) {
+        const auto [object, index] = TRY(find(org, tracked));
+        if (index < 0)
+            return wrong(tracked.line, "'" + tracked.name + "' is no field", "write Object.Field, as Lead.Status");
+        Field field = org.schema().at(object).fields[index];
+        field.history_tracked = true;
+        if (const auto trackable = org.can_track(object, field); !trackable.ok())
+            return wrong(tracked.line, trackable.error().what, trackable.error().hint);
+        org.change_field(object, index, std::move(field));
     }
     return {};
 }
@@ -599,6 +625,7 @@ Result<LoadReport> OrgFile::apply(Org& org) const {
                              "declare it under [[objects]], or check the spelling");
             TRY(add_fields(org, object, {added}));
         }
+        TRY(track(org));
         for (const auto& row : rows_) {
             const int object = org.schema().find(row.object);
             if (object < 0)

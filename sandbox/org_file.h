@@ -22,6 +22,7 @@ namespace lockstep::sandbox {
 ///     currency = "EUR"                  # the org's one currency
 ///     people = 5000                     # leads and contacts to generate; seed = 7 fixes which
 ///     hidden = ["Lead.Phone", "Task"]   # what the connected user can not see
+///     tracked = ["Lead.Status"]         # fields whose changes are rows of history
 ///     [counts]
 ///     Opportunity = 200                 # generated rows of single objects
 ///     [settings]
@@ -48,7 +49,7 @@ namespace lockstep::sandbox {
 ///
 /// Keys of a field: name, type (the words of describe), label, help, length, precision, scale, required, unique,
 /// external_id, case_sensitive, values, restricted, default, to, relationship, children, cascade, formula (a path to
-/// another field), number_format, hidden.
+/// another field), number_format, hidden, tracked.
 class OrgFile {
 public:
     /// Errors: Invalid or NotFound, with file, line and what to do. Unknown keys are refused.
@@ -84,15 +85,17 @@ private:
         Values values;
         int line = 0;
     };
-    struct Hidden {
-        std::string name;
+    struct Named {
+        std::string name;  ///< Object or Object.Field
         int line = 0;
     };
     friend class OrgFileReader;
 
     Error wrong(int line, const std::string& what, std::string hint) const;
     Result<void> add_fields(Org& org, int object, const std::vector<FieldToAdd>& fields) const;
+    Result<std::pair<int, int>> find(const Org& org, const Named& named) const;  ///< field -1: the object
     Result<void> hide(Org& org) const;
+    Result<void> track(Org& org) const;
 
     std::string file_;
     std::optional<std::int64_t> people_;
@@ -104,7 +107,7 @@ private:
     std::vector<ObjectToAdd> objects_;
     std::vector<FieldToAdd> fields_;
     std::vector<RowOfFile> rows_;
-    std::vector<Hidden> hidden_;
+    std::vector<Named> hidden_, tracked_;
 };
 
 }  // namespace lockstep::sandbox

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 
 #include "base/text.h"
@@ -237,35 +238,75 @@ Cell member_field(const Org::Impl& org, int object, int64_t row, const Field& fi
     return is_null(cell) && field.type == Type::Boolean ? Cell{false} : cell;
 }
 
-Cell rollup(const Org::Impl& org, int object, int64_t row, const Field& field, Sight sight) {
-    const int64_t campaign = pack(object, row);
-    const auto count = [&](const char* child, const char* wanted, const char* sum) {
-        const int child_object = org.schema.find(child);
-        const int link = child_object < 0 ? -1 : org.schema.at(child_object).find("CampaignId");
-        double total = 0;
-        if (link < 0) return total;
-        const Object& described = org.schema.at(child_object);
-        for (const int64_t at : org.referring(child_object, link, campaign, sight)) {
-            if (!org.is_live(child_object, at, sight)) continue;
-            const auto cell = [&](const char* name) {
-                const int place = described.find(name);
-                return place < 0 ? Cell{} : org.read_raw(child_object, at, place, sight);
-            };
-            const Cell chosen = *wanted == '\0' ? Cell{true} : cell(wanted);
-            if (is_null(chosen) || chosen == Cell{false}) continue;
-            const Cell amount = *sum == '\0' ? Cell{1.0} : cell(sum);
+/// A number of a campaign: its live children whose `wanted` fields all hold something, counted or, with `sum`, added
+/// up.
+double total_of(const Org::Impl& org, int64_t campaign, const char* child, std::initializer_list<const char*> wanted,
+                const char* sum, Sight sight) {
+    const int object = org.schema.find(child);
+    const int link = object < 0 ? -1 : org.schema.at(object).find("CampaignId");
+    if (link < 0) return 0;
+    const Table& place = org.table(object);
+    std::vector<int> conditions;
+    for (const char* name : wanted) conditions.push_back(org.schema.at(object).find(name));
+    const int addend = sum == nullptr ? -1 : org.schema.at(object).find(sum);
+    double total = 0;
+    for (const int64_t row : org.referring(object, link, campaign, sight)) {
+        // Campaigns have thousands of members, and nearly all of them are as generated: no cells are made for those.
+        const Facts* facts = nullptr;
+        if (row < place.generated && place.latest(row) == nullptr) {
+            const Generator::Place& at = org.generated_row(object, row);
+            if (at.stamps().deleted != 0) continue;
+            facts = &at.facts();
+        } else if (!org.is_live(object, row, sight)) {
+            continue;
+        }
+        const auto column = [&](int field) { return place.plans[static_cast<std::size_t>(field)].column; };
+        const bool counts = std::all_of(conditions.begin(), conditions.end(), [&](int field) {
+            if (facts != nullptr) {
+                const int64_t number = column(field)->number(*facts);
+                return number != Column::kNull && number != 0;
+            }
+            const Cell cell = org.read_raw(object, row, field, sight);
+            return !is_null(cell) && cell != Cell{false};
+        });
+        if (!counts) continue;
+        if (addend < 0) {
+            total += 1;
+        } else if (facts != nullptr) {
+            const int64_t hundredths = column(addend)->number(*facts);
+            if (hundredths != Column::kNull) total += static_cast<double>(hundredths) / 100;
+        } else {
+            const Cell amount = org.read_raw(object, row, addend, sight);
             if (const auto* number = std::get_if<double>(&amount)) total += *number;
         }
-        return total;
+    }
+    return total;
+}
+
+Cell rollup(const Org::Impl& org, int object, int64_t row, const Field& field, Sight sight) {
+    struct Kind {
+        const char* field;
+        const char* child;
+        std::initializer_list<const char*> wanted;
+        const char* sum;
+    };
+    // A member that is a lead and a contact is a lead that was converted.
+    static const Kind kinds[] = {
+        {"NumberOfLeads", "CampaignMember", {"LeadId"}, nullptr},
+        {"NumberOfConvertedLeads", "CampaignMember", {"LeadId", "ContactId"}, nullptr},
+        {"NumberOfContacts", "CampaignMember", {"ContactId"}, nullptr},
+        {"NumberOfResponses", "CampaignMember", {"HasResponded"}, nullptr},
+        {"NumberOfOpportunities", "Opportunity", {}, nullptr},
+        {"NumberOfWonOpportunities", "Opportunity", {"IsWon"}, nullptr},
+        {"AmountAllOpportunities", "Opportunity", {}, "Amount"},
+        {"AmountWonOpportunities", "Opportunity", {"IsWon"}, "Amount"},
     };
     double total = 0;
-    if (field.name == "NumberOfLeads") total = count("CampaignMember", "LeadId", "");
-    if (field.name == "NumberOfContacts") total = count("CampaignMember", "ContactId", "");
-    if (field.name == "NumberOfResponses") total = count("CampaignMember", "HasResponded", "");
-    if (field.name == "NumberOfOpportunities") total = count("Opportunity", "", "");
-    if (field.name == "NumberOfWonOpportunities") total = count("Opportunity", "IsWon", "");
-    if (field.name == "AmountAllOpportunities") total = count("Opportunity", "", "Amount");
-    if (field.name == "AmountWonOpportunities") total = count("Opportunity", "IsWon", "Amount");
+    for (const Kind& kind : kinds) {
+        if (field.name == kind.field) {
+            total = total_of(org, pack(object, row), kind.child, kind.wanted, kind.sum, sight);
+        }
+    }
     if (field.type == Type::Int) return static_cast<int64_t>(total);
     return std::get<Cell>(coerce(field, Cell{total}));
 }

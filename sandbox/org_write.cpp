@@ -314,6 +314,7 @@ void save(Draft& draft) {
     draft.set("LastModifiedDate", at);
     draft.set("LastModifiedById", draft.actor);
     derive_fields(draft);
+    const HistoryOf history = history_of(draft);
     for (const auto& [field, cell] : draft.values) {
         const Source source = org.table(draft.object).plans[static_cast<std::size_t>(field)].source;
         // What is computed when read is never stored; a null that is unset anyway needs no room in a new row.
@@ -327,6 +328,7 @@ void save(Draft& draft) {
     } else {
         org.set_version(draft.object, draft.row, std::move(version));
     }
+    add_history(org, draft.object, draft.row, history, draft.actor);
 }
 
 WriteResult write_record(Org::Impl& org, int object, int64_t row, const Values& given, std::string_view actor) {
@@ -380,6 +382,24 @@ Found find_live(const Org::Impl& org, int object, std::string_view id) {
 WriteResult not_supported(const Org::Impl& org, int object, const char* operation) {
     return failed("", "INVALID_TYPE_FOR_OPERATION",
                   "entity type " + org.schema.at(object).name + " does not support " + operation);
+}
+
+/// Of two people who became one, one membership of a campaign is left. Whether `row`, whose person is about to become
+/// the one that `field` names by `person`, was such a second one; then it is deleted.
+bool drop_second_membership(Org::Impl& org, int object, int64_t row, int field, int64_t person, int64_t batch,
+                            std::string_view actor) {
+    const Object& described = org.schema.at(object);
+    if (described.name != "CampaignMember" || field < 0) return false;
+    const int campaign = described.find("CampaignId");
+    const Cell wanted = org.read_raw(object, row, campaign, Sight::Writer);
+    for (const int64_t other : org.referring(object, field, person, Sight::Writer)) {
+        const bool same = other != row && org.is_live(object, other, Sight::Writer) &&
+                          org.read_raw(object, other, campaign, Sight::Writer) == wanted;
+        if (!same) continue;
+        delete_row(org, object, row, batch, actor, true);
+        return true;
+    }
+    return false;
 }
 
 struct Child {
@@ -484,13 +504,23 @@ void set_fields(Org::Impl& org, int object, int64_t row, const std::vector<std::
         const int field = described.find(name);
         if (field >= 0) version.cells.set(field, cell);
     };
-    for (const auto& [name, cell] : fields) set(name, cell);
+    HistoryOf history;
+    for (const auto& [name, cell] : fields) {
+        const int field = described.find(name);
+        const std::vector<int>& tracked = org.table(object).tracked;
+        if (!actor.empty() && std::find(tracked.begin(), tracked.end(), field) != tracked.end()) {
+            Cell before = org.read_raw(object, row, field, Sight::Writer);
+            if (before != cell) history.tracked.push_back({field, std::move(before), cell});
+        }
+        set(name, cell);
+    }
     if (!actor.empty()) {
         version.stamp = org.now();
         set("LastModifiedDate", version.stamp);
         set("LastModifiedById", std::string(actor));
     }
     org.set_version(object, row, std::move(version));
+    add_history(org, object, row, history, actor);
 }
 
 void delete_row(Org::Impl& org, int object, int64_t row, int64_t batch, std::string_view actor, bool cascade) {
@@ -635,12 +665,21 @@ WriteResult Org::merge(int object, std::string_view winner, const std::vector<st
                 for (const int64_t row :
                      impl_->referring(child.object, child.field, pack(object, loser), Sight::Writer)) {
                     if (!impl_->is_live(child.object, row, Sight::Writer)) continue;
+                    if (is_history(children)) {  // told of a record that is no more
+                        delete_row(*impl_, child.object, row, batch, actor, false);
+                        continue;
+                    }
+                    if (drop_second_membership(*impl_, child.object, row, child.field, pack(object, kept.row), batch,
+                                               actor)) {
+                        continue;
+                    }
                     set_fields(*impl_, child.object, row, {{field, kept_id}}, actor);
                 }
             }
             delete_row(*impl_, object, loser, batch, actor, false);
             set_fields(*impl_, object, loser, {{"MasterRecordId", kept_id}}, "");
         }
+        add_history_event(*impl_, object, kept.row, (to_lower(described.name) + "Merged").c_str(), actor);
         return true;
     });
     return result;
@@ -764,13 +803,20 @@ ConvertedLead Org::convert_lead(std::string_view lead_id, const Conversion& how,
                     {"ConvertedOpportunityId", deal},
                     {"IsUnreadByOwner", false}},
                    actor);
+        add_history_event(*impl_, leads, found.row, "leadConverted", actor);
         // Memberships gain the contact, tasks and events move to it (salesforce-api 18).
+        const std::optional<int64_t> contact = impl_->resolve(converted.contact_id);
+        const int64_t batch = ++impl_->last_batch;
         const auto hand_over = [&](const char* object_name, const char* from, const char* to) {
             const int object = impl_->schema.find(object_name);
             if (object < 0) return;
             const int field = impl_->schema.at(object).find(from);
             for (const int64_t row : impl_->referring(object, field, pack(leads, found.row), Sight::Writer)) {
                 if (!impl_->is_live(object, row, Sight::Writer)) continue;
+                if (contact && drop_second_membership(*impl_, object, row, impl_->schema.at(object).find("ContactId"),
+                                                      *contact, batch, actor)) {
+                    continue;
+                }
                 set_fields(*impl_, object, row, {{to, converted.contact_id}}, actor);
             }
         };

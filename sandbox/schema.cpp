@@ -46,6 +46,7 @@ constexpr FieldFlag kFieldFlags[] = {
     {"htmlFormatted", &Field::html_formatted},
     {"cascadeDelete", &Field::cascade_delete},
     {"restrictedDelete", &Field::restricted_delete},
+    {"historyTracked", &Field::history_tracked},
 };
 
 struct ObjectFlag {
@@ -286,18 +287,6 @@ Result<json::object> parse_to_object(std::string_view text) {
     return std::move(value.as_object());
 }
 
-Field system_field(const char* field_name, const char* label, Type type, const char* user_relation = "") {
-    Field field = new_field(field_name, type);
-    field.label = label;
-    field.nillable = field.createable = field.updateable = false;
-    field.defaulted_on_create = true;
-    field.id_lookup = type == Type::Id;
-    field.relationship = user_relation;
-    if (*user_relation != '\0') field.reference_to = {"User"};
-    set_type_flags(field);
-    return field;
-}
-
 /// What every object that people create has in front of its own fields, and after.
 void add_system_fields(Object& object) {
     const auto lacks = [&](const char* field_name) {
@@ -386,6 +375,23 @@ Field new_field(std::string name, Type type, int length) {
     }
     set_type_flags(field);
     return field;
+}
+
+Field system_field(const char* field_name, const char* label, Type type, const char* user_relation) {
+    Field field = new_field(field_name, type);
+    field.label = label;
+    field.nillable = field.createable = field.updateable = false;
+    field.defaulted_on_create = true;
+    field.id_lookup = type == Type::Id;
+    field.relationship = user_relation;
+    if (*user_relation != '\0') field.reference_to = {"User"};
+    set_type_flags(field);
+    return field;
+}
+
+std::string history_name(std::string_view object) {
+    if (object.ends_with("__c")) return std::string(object.substr(0, object.size() - 1)) + "History";
+    return std::string(object) + (object == "Opportunity" ? "FieldHistory" : "History");
 }
 
 int Object::find(std::string_view field) const {

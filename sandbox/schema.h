@@ -69,6 +69,7 @@ struct Field {
     bool cascade_delete = false, restricted_delete = false, name_pointing = false, polymorphic = false;
     bool derived = false;              ///< flags follow from the rules of 5.3, no recorded describe vouches for them
     bool removed = false;              ///< deleted by the admin: kept at its index, found by nobody
+    bool history_tracked = false;      ///< each change is a row of the object's history
     std::string formula;               ///< of a formula field: a path to another field, "Account.Industry"
     std::string auto_number_format;    ///< "INV-{00000}"
     std::string compound_field;        ///< "Name", "MailingAddress"
@@ -84,6 +85,8 @@ struct Field {
 /// A field with the flags that Salesforce gives a nillable, writable field of `type` (salesforce-api 5.3): what an
 /// admin gets who creates one. Length, precision and scale are the largest of the type unless given.
 Field new_field(std::string name, Type type, int length = 0);
+/// A field that the platform itself fills, as CreatedDate: nobody writes it, it is never null.
+Field system_field(const char* name, const char* label, Type type, const char* user_relation = "");
 
 struct ChildRelationship {
     std::string child_object, field, relationship;  ///< relationship empty: not queryable
@@ -96,6 +99,9 @@ struct RecordTypeInfo {
     bool active = true;
     bool is_default = false;
 };
+
+/// The object that holds the history of `object`: "LeadHistory", "OpportunityFieldHistory", "Visit__History".
+std::string history_name(std::string_view object);
 
 struct Object {
     std::string name, label, label_plural, key_prefix;  ///< key_prefix empty: none (history objects)

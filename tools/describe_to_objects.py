@@ -26,14 +26,17 @@ import sys
 
 RECORDED = ["Account", "Contact", "Lead", "Opportunity", "OpportunityContactRole", "Event"]
 DERIVED = ["Organization", "User", "Group", "RecordType", "LeadStatus", "OpportunityStage", "Task", "Campaign",
-           "CampaignMember", "CampaignMemberStatus", "UserRole", "Profile"]
+           "CampaignMember", "CampaignMemberStatus", "UserRole", "Profile", "OpportunityHistory",
+           "OpportunityFieldHistory", "LeadHistory", "ContactHistory", "AccountHistory"]
 PREFIXES = {"Account": "001", "Contact": "003", "User": "005", "Opportunity": "006", "OpportunityContactRole": "00K",
             "Lead": "00Q", "Task": "00T", "Event": "00U", "CampaignMember": "00v", "Profile": "00e", "UserRole": "00E",
             "Organization": "00D", "Group": "00G", "RecordType": "012", "LeadStatus": "01J", "OpportunityStage": "01J",
-            "Campaign": "701", "CampaignMemberStatus": "01Y", "QueueSobject": "03g"}
+            "Campaign": "701", "CampaignMemberStatus": "01Y", "QueueSobject": "03g", "OpportunityHistory": "008"}
 PLURALS = {"Group": "Groups", "RecordType": "Record Types", "LeadStatus": "Lead Status Values",
            "OpportunityStage": "Opportunity Stages", "Task": "Tasks", "Profile": "Profiles",
-           "CampaignMemberStatus": "Campaign Member Statuses", "QueueSobject": "Queue Sobjects"}
+           "CampaignMemberStatus": "Campaign Member Statuses", "QueueSobject": "Queue Sobjects",
+           "OpportunityHistory": "Opportunity History", "OpportunityFieldHistory": "Opportunity Field History",
+           "LeadHistory": "Lead History", "ContactHistory": "Contact History", "AccountHistory": "Account History"}
 
 FIELD_FLAGS = ["aggregatable", "filterable", "groupable", "sortable", "permissionable", "searchPrefilterable",
                "queryByDistance", "namePointing", "polymorphicForeignKey", "custom", "calculated", "autoNumber",
@@ -46,7 +49,10 @@ OBJECT_ON = set(OBJECT_FLAGS[:10])
 
 # Flags of objects without any recording (salesforce-api 5.1, 18 and 23).
 SETTINGS = {"createable", "updateable", "deletable", "undeletable", "layoutable", "triggerable", "searchable"}
+HISTORY = SETTINGS | {"searchable"}
 OBJECT_OFF = {
+    **{name: HISTORY for name in ("OpportunityHistory", "OpportunityFieldHistory", "LeadHistory", "ContactHistory",
+                                  "AccountHistory")},
     "LeadStatus": SETTINGS, "OpportunityStage": SETTINGS,
     "RecordType": {"deletable", "undeletable", "layoutable", "triggerable", "searchable"},
     "Group": {"undeletable", "layoutable", "triggerable"},
@@ -64,6 +70,13 @@ CHILDREN = {("CampaignMember", "CampaignId"): ("CampaignMembers", True),
             ("Campaign", "ParentId"): ("ChildCampaigns", False), ("Opportunity", "CampaignId"): ("Opportunities", False),
             ("User", "ManagerId"): ("ManagedUsers", False), ("User", "UserRoleId"): ("Users", False),
             ("User", "ProfileId"): ("Users", False), ("QueueSobject", "QueueId"): ("QueueSobjects", True)}
+# Fields of nearly every org that the recorded ones do not show, because their profiles hide them: (object, name, label,
+# type, length).
+USUAL = [(person, *field) for person in ("Lead", "Contact") for field in
+         (("HasOptedOutOfEmail", "Email Opt Out", "boolean", 0), ("HasOptedOutOfFax", "Fax Opt Out", "boolean", 0),
+          ("DoNotCall", "Do Not Call", "boolean", 0))]
+USUAL += [("Lead", "LastTransferDate", "Last Transfer Date", "date", 0),
+          ("Task", "Type", "Type", "picklist", 40), ("Event", "Type", "Type", "picklist", 40)]
 # Preference and permission booleans by the hundred, which no client reads.
 LEFT_OUT = ("UserPreferences", "UserPermissions", "EmailPreferences", "Permissions", "Preferences")
 
@@ -72,7 +85,8 @@ PICKLISTS = {  # salesforce-api 23; a "*" marks the default
     ("Campaign", "Type"): ["Conference", "Webinar", "Trade Show", "Public Relations", "Partners", "Referral Program",
                            "Advertisement", "Banner Ads", "Direct Mail", "Email", "Telemarketing", "Other"],
     ("Campaign", "Status"): ["*Planned", "In Progress", "Completed", "Aborted"],
-    ("CampaignMember", "Status"): ["*Sent", "Responded"],
+    ("CampaignMember", "Status"): ["*Sent", "Responded", "Invited", "Registered", "Attended", "No Show", "Opened",
+                                   "Clicked", "Visited Booth"],
     ("CampaignMember", "LeadSource"): LEAD_SOURCES,
     ("CampaignMember", "Salutation"): ["Mr.", "Ms.", "Mrs.", "Dr.", "Prof."],
     ("Task", "Status"): ["*Not Started", "In Progress", "Completed", "Waiting on someone else", "Deferred"],
@@ -80,6 +94,8 @@ PICKLISTS = {  # salesforce-api 23; a "*" marks the default
     ("Task", "TaskSubtype"): ["*Task", "Email", "ListEmail", "Cadence", "Call", "LinkedIn"],
     ("Task", "CallType"): ["Internal", "Inbound", "Outbound"],
     ("Task", "Subject"): ["Call", "Send Letter", "Send Quote", "Other"],
+    ("Task", "Type"): ["Call", "Email", "Meeting", "Other"],
+    ("Event", "Type"): ["Call", "Email", "Meeting", "Other"],
     ("Group", "Type"): ["Regular", "Role", "RoleAndSubordinates", "Organization", "Queue"],
     ("User", "UserType"): ["Standard", "Guest", "AutomatedProcess", "CloudIntegrationUser", "PowerPartner",
                            "CspLitePortal"],
@@ -173,6 +189,8 @@ def derive(object_name, field):
     out["referenceTo"] = [target for target in field.get("referenceTo") or [] if target.isalnum()]
     if kind == "textarea" and not out["length"]:
         out["length"] = 32000
+    if object_name == "OpportunityHistory" and kind in ("currency", "percent"):
+        out["precision"], out["scale"] = (18, 2) if kind == "currency" else (3, 0)  # as Opportunity's
     key = (object_name, name)
     if "defaultedOnCreate" not in field:
         system = kind in ("id", "boolean") or name in ("CreatedDate", "CreatedById", "LastModifiedDate",
@@ -206,6 +224,19 @@ def derive(object_name, field):
     return out
 
 
+def usual(object_name):
+    """Fields of USUAL, as fields-v64.json would tell them."""
+    fields = []
+    for owner, name, label, kind, length in USUAL:
+        if owner != object_name:
+            continue
+        writable = name != "LastTransferDate"
+        fields.append(derive(owner, {"name": name, "label": label, "type": kind, "length": length,
+                                     "nillable": kind != "boolean", "createable": writable, "updateable": writable,
+                                     "referenceTo": [], "relationshipName": None}))
+    return fields
+
+
 def children_of(describes):
     found = dict(CHILDREN)
     for describe in describes.values():
@@ -219,7 +250,7 @@ def children_of(describes):
 def write(out_dir, described, fields, children):
     name = described["name"]
     out = {"name": name, "label": described["label"], "plural": described["labelPlural"],
-           "prefix": PREFIXES[name]}
+           "prefix": PREFIXES.get(name, "")}
     on = [flag for flag in OBJECT_FLAGS if described.get(flag) and flag not in OBJECT_ON]
     off = [flag for flag in OBJECT_FLAGS if not described.get(flag) and flag in OBJECT_ON]
     if on:
@@ -290,12 +321,14 @@ def main():
         fields = [field for field in describes[name]["fields"] if "__" not in field["name"]]
         have = {field["name"] for field in fields}
         fields += [derive(name, field) for field in known[name]["fields"] if field["name"] not in have]
+        fields += usual(name)
         write(out_dir, describes[name], fields, children)
     for name in DERIVED:
         described = {**plain_object(name, known[name]["label"]), **described_global.get(name, {})}
         if name in described_global:
             described["compactLayoutable"] = described["searchLayoutable"] = described["layoutable"]
         fields = [derive(name, field) for field in known[name]["fields"] if not field["name"].startswith(LEFT_OUT)]
+        fields += usual(name)
         write(out_dir, described, fields, children)
     write(out_dir, plain_object("QueueSobject", "Queue Sobject"), queue_sobject(), children)
     golden(root / "sandbox" / "testdata" / "recorded_flags.txt", describes)
