@@ -67,7 +67,8 @@ json::object field_json(const FieldExplanation& field) {
             {"at", as_json(field.at)},
             {"cycle", field.cycle},
             {"call", as_json(field.call)},
-            {"kind", as_json(field.kind)}};
+            {"kind", as_json(field.kind)},
+            {"freshness", as_json(field.freshness)}};
 }
 
 }  // namespace
@@ -96,7 +97,8 @@ Result<int> explain(Context& context, const ExplainOptions& options) {
         if (!field.held_reason.empty()) verdict += ", held: " + field.held_reason;
         rows.push_back({field.field, shown(field.theirs), shown_beside(field.base, field.theirs),
                         field.ours ? shown_beside(*field.ours, field.theirs) : std::string(), field.ours_column,
-                        verdict, field.rule, field.at ? local_text(*field.at) : "", set_by(field)});
+                        verdict, field.rule, field.at ? local_text(*field.at) : "", set_by(field),
+                        field.freshness ? words(*field.freshness) : std::string()});
     }
     json::value person = nullptr;
     if (explanation.person) person = *explanation.person;
@@ -112,7 +114,7 @@ Result<int> explain(Context& context, const ExplainOptions& options) {
     if (explanation.person) title += fmt::format("  person {}", *explanation.person);
     if (explanation.deleted) title += "  " + out.styled("deleted in Salesforce", Output::Style::Warn);
     out.line(title);
-    out.table({"field", "theirs", "base", "ours", "kept in", "verdict", "rule", "since", "by"}, rows,
+    out.table({"field", "theirs", "base", "ours", "kept in", "verdict", "rule", "since", "by", "formula"}, rows,
               {.blank_columns = false});
     out.line();
     out.line(
