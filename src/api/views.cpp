@@ -409,6 +409,7 @@ Result<Explanation> explain(store::Connection& db, const sync::Rules& rules, std
 
     const Origins origins = origins_of(db, mirror->table, *id);
     const bool log_pruned = store::pruned_position(db) > 0;
+    const sync::FreshnessByField fresh = sync::freshness_of(db, catalog, mirror->object.name);
     std::vector<sync::FieldRule> effective;
     OurSide side;
     if (const sync::ObjectRules* const object_rules = rules.find(mirror->object.name); object_rules != nullptr) {
@@ -432,6 +433,7 @@ Result<Explanation> explain(store::Connection& db, const sync::Rules& rules, std
         told.column = field.column;
         told.base = values[i];
         told.theirs = values[i];
+        if (const auto found = fresh.find(field.field.name); found != fresh.end()) told.freshness = found->second;
         if (field.column == "name") explanation.name = text(values[i].cell());
         if (field.column == "isdeleted") explanation.deleted = values[i].cell().is_true();
         if (const auto found = held.find(field.field.name); found != held.end()) {

@@ -12,6 +12,7 @@
 #include "store/database.h"
 #include "store/journal.h"
 #include "store/log.h"
+#include "sync/formulas.h"
 #include "sync/rules.h"
 
 namespace lockstep::api {
@@ -95,6 +96,8 @@ struct FieldExplanation {
     std::string call, kind;  ///< the API call that brought it; "insert", "update", "snapshot"; "pruned": row too old
     std::int64_t cycle = 0;
     std::string held_reason;  ///< not taken over, and why
+    /// How far the value can be relied on, of formulas and what behaves like them; nothing of any other field.
+    std::optional<sync::FieldFreshness> freshness;
 };
 struct Explanation {
     std::string object, id, name;

@@ -101,7 +101,8 @@ Result<Org> Connector::org() {
                                  .fields = {text_field("Id"),
                                             text_field("Name"),
                                             text_field("InstanceName"),
-                                            {.name = "IsSandbox", .form = record::Form::Boolean}}};
+                                            {.name = "IsSandbox", .form = record::Form::Boolean},
+                                            text_field("TimeZoneSidKey")}};
     const auto rows = TRY(query_rows(session_, organization));
     if (rows.size() != 1)
         return bad_reply(fmt::format("The org tells of {} organizations instead of one", rows.size()));
@@ -109,6 +110,7 @@ Result<Org> Connector::org() {
     org.name = rows[0][1];
     org.instance = rows[0][2];
     org.is_sandbox = rows[0][3] == "true";
+    org.time_zone = rows[0][4];
 
     // The login already told who we are. userinfo is asked only if it did not, for it needs a scope that an app made
     // for the API alone may lack.

@@ -22,6 +22,7 @@ namespace lockstep::salesforce {
 /// The org and the user we are.
 struct Org {
     std::string organization_id, name, instance;
+    std::string time_zone;         ///< "America/Los_Angeles": where the org's day begins
     std::string default_currency;  ///< "USD"; empty: not known
     std::string currency_trouble;  ///< why it is not known
     bool multi_currency = false;

@@ -666,7 +666,7 @@ TEST(DeleteLog, is_refused_when_it_makes_no_sense) {
 // ---- The org and its objects ----
 
 const char* const kOrganization =
-    R"({"totalSize":1,"done":true,"records":[{"Id":"00D1a000000H3O9EAK","Name":"Acme","InstanceName":"EU44","IsSandbox":true}]})";
+    R"({"totalSize":1,"done":true,"records":[{"Id":"00D1a000000H3O9EAK","Name":"Acme","InstanceName":"EU44","IsSandbox":true,"TimeZoneSidKey":"Europe/Berlin"}]})";
 const char* const kUser = R"({"totalSize":1,"done":true,"records":[{"Username":"sync@acme.example"}]})";
 
 TEST(Org, is_told_with_the_user_and_its_currency) {

@@ -378,4 +378,16 @@ void build_mirror_indexes(Database& db, const MirrorObject& object, const std::v
     db.define("ANALYZE " + quoted(object.table));
 }
 
+void ensure_mirror_index(Database& db, const MirrorObject& object, const std::string& field) {
+    const MirrorField* const found = object.find(field);
+    check(found != nullptr, "an index is wanted over a field the catalog does not know");
+    const char* const sql = db.engine() == Engine::Sqlite
+                                ? "SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = ?"
+                                : "SELECT 1 FROM pg_indexes WHERE schemaname = current_schema() AND indexname = ?";
+    bool there = false;
+    const std::string name = index_name(object, found->column);
+    db.read([&](Connection& session) { there = session.integer(sql, params(Cell::text(name))).has_value(); });
+    if (!there) build_mirror_indexes(db, object, {field});
+}
+
 }  // namespace lockstep::store

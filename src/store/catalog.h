@@ -70,8 +70,10 @@ private:
     std::vector<MirrorObject> objects_;
 };
 
-/// Builds the indexes of a mirror table beyond `id`, once its first load has finished, and tells the engine's planner of
-/// the table. Nothing but speed depends on them. Fields the org does not show are passed over. Re-runnable.
+/// Builds the indexes of a mirror table beyond `id`, once its first load has finished, and tells the engine's planner
+/// of the table. Nothing but speed depends on them. Fields the org does not show are passed over. Re-runnable.
 void build_mirror_indexes(Database& db, const MirrorObject& object, const std::vector<std::string>& indexed_fields);
+/// Builds the index of one field if the table has none. Cost: a look where it has.
+void ensure_mirror_index(Database& db, const MirrorObject& object, const std::string& field);
 
 }  // namespace lockstep::store

@@ -4,8 +4,10 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/text.h"
 #include "people/people.h"
@@ -33,6 +35,7 @@ struct Work {
     store::Catalog catalog;
     people::Fields fields;
     std::map<std::string, Pairs, IgnoringCase> pairs;  ///< of companies and people, by Salesforce object
+    std::set<std::string> formula_indexes;             ///< "crm_contact.accountid": made, or found, by this process
     bool org_is_read = false;                          ///< its facts are in the settings, as of this process
     store::Step* step = nullptr;                       ///< the running one
     bool step_is_open = false;                         ///< its row is in the history
@@ -94,6 +97,14 @@ Result<void> follow_object(Work& work, const store::MirrorObject& object, const 
 Result<void> build(Work& work);
 /// Asks for records others point at and we have not got.
 Result<void> repair_parents(Work& work);
+/// Brings formulas in line with what they are made of. Comes last, for it follows what the cycle has logged: of each
+/// object with formulas over other records it is a follower of the change log, "formulas of Contact".
+///
+/// Finds the rows whose formulas a logged change can have changed, and reads those formulas of those rows; what they
+/// cause has the class of the change. Reads a whole column where a formula is new, changed, or only now trackable
+/// (catch-up), and once a day, after midnight of the org's time zone, where it is not exact: news, unless a day was
+/// missed. Without such work it makes no call and no step.
+Result<void> follow_formulas(Work& work);
 
 /// Once a day: removes what has become too old of the change log and the history (settings `log.keep_days` and
 /// `history.keep_days`), in transactions of some 50 ms, for some seconds at most; what is left is for the next cycle.
@@ -115,5 +126,12 @@ Heard apply_gone(Work& work, store::Transaction& tx, const store::MirrorObject& 
 void note_odd_cells(store::Transaction& tx, const store::PageShape& shape, const salesforce::Page& page,
                     const store::Step& step);
 salesforce::Selection selection_of(const store::MirrorObject& object, const store::PageShape& shape);
+/// Adds what tells whether a person's record lives: a page of some columns without them would bring the dead back.
+void add_life_fields(const Work& work, const store::MirrorObject& object, std::vector<std::string>& fields);
+/// The rows of a page of some columns that the mirror has; a record it has not got yet comes whole, with its object's
+/// own reading. With `among` (sorted ls_rows): only those, and only where they are not in the bin. The result points
+/// into the page.
+record::Batch known_rows(store::Connection& db, const store::PageShape& shape, const record::Batch& page,
+                         const std::vector<std::int64_t>* among);
 
 }  // namespace lockstep::sync

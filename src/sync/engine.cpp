@@ -187,6 +187,7 @@ Result<CycleReport> Engine::cycle() {
     TRY(build(work));
     loading.reset();
     TRY(repair_parents(work));
+    TRY(follow_formulas(work));
     work.report.ms = work.world.clock.mono_ms() - began;
     prune(work);
     return std::move(work.report);
@@ -201,6 +202,47 @@ salesforce::Selection selection_of(const store::MirrorObject& object, const stor
         selection.stamp = object.object.has("LastModifiedDate") ? "LastModifiedDate" : "";
     }
     return selection;
+}
+
+void add_life_fields(const Work& work, const store::MirrorObject& object, std::vector<std::string>& fields) {
+    const ObjectRules* const rules = work.rules.find(object.object.name);
+    if (rules == nullptr || rules->role != Role::Person) return;
+    for (const char* const field : {"IsDeleted", "MasterRecordId", "IsConverted", "ConvertedContactId"}) {
+        const bool there =
+            std::ranges::any_of(fields, [&](const std::string& name) { return equals_ignoring_case(name, field); });
+        if (!there && object.object.has(field)) fields.emplace_back(field);
+    }
+}
+
+record::Batch known_rows(store::Connection& db, const store::PageShape& shape, const record::Batch& page,
+                         const std::vector<std::int64_t>* among) {
+    using record::Form;
+    const auto id_at = [&](std::size_t row) { return page.row(row)[static_cast<std::size_t>(shape.id)].as_text(); };
+    std::vector<std::string_view> ids;
+    for (std::size_t i = 0; i < page.rows(); ++i) ids.push_back(id_at(i));
+    const bool marked = shape.object->find("IsDeleted") != nullptr;
+    std::vector<std::string> columns{"id", "ls_row"};
+    std::vector<Form> forms{Form::Text, Form::Integer};
+    if (marked) {
+        columns.emplace_back("isdeleted");
+        forms.push_back(Form::Boolean);
+    }
+    const record::Batch known = db.rows_by_key(shape.object->table, "id", ids, columns, forms);
+    std::vector<std::string_view> wanted;
+    for (std::size_t i = 0; i < known.rows(); ++i) {
+        const auto row = known.row(i);
+        if (among != nullptr) {
+            if (marked && row[2].is_true()) continue;
+            if (!std::ranges::binary_search(*among, row[1].as_integer())) continue;
+        }
+        wanted.push_back(row[0].as_text());
+    }
+    std::ranges::sort(wanted);
+    record::Batch rows(page.forms());
+    for (std::size_t i = 0; i < page.rows(); ++i) {
+        if (std::ranges::binary_search(wanted, id_at(i))) std::ranges::copy(page.row(i), rows.add_row().begin());
+    }
+    return rows;
 }
 
 }  // namespace lockstep::sync

@@ -9,7 +9,12 @@ namespace lockstep::sync {
 
 void make_tables(store::Database& db) {
     static const std::vector<store::Migration> migrations{
-        {.version = 1, .statements = {"CREATE TABLE IF NOT EXISTS keyset (id {text} PRIMARY KEY)"}}};
+        {.version = 1, .statements = {"CREATE TABLE IF NOT EXISTS keyset (id {text} PRIMARY KEY)"}},
+        {.version = 2,
+         .statements = {
+             "CREATE TABLE IF NOT EXISTS formula_state (object {text} NOT NULL, field {text} NOT NULL, formula {text} "
+             "NOT NULL, freshness {text} NOT NULL, as_of {timestamp} NOT NULL, stale {boolean} NOT NULL, "
+             "PRIMARY KEY (object, field))"}}};
     store::migrate(db, "sync", migrations);
 }
 
@@ -38,6 +43,7 @@ Result<void> check_org(Work& work) {
     const std::string currency = org.default_currency.empty() ? known_currency : org.default_currency;
     const std::pair<const char*, std::string> facts[] = {{"organization.id", org.organization_id},
                                                          {"organization.name", org.name},
+                                                         {"organization.time_zone", org.time_zone},
                                                          {"currency.default", currency},
                                                          {"currency.multi", org.multi_currency ? "true" : "false"}};
     bool changed = false;
@@ -55,45 +61,36 @@ std::string listed(const std::vector<std::string>& names) {
     return join(names, ", ");
 }
 
-/// Reads the new columns of rows we have already. Nothing changed in Salesforce, so it is catch-up, and only rows with
-/// a value need to come.
-Result<void> fill(Work& work, const store::MirrorObject& object, const std::vector<std::string>& added) {
-    for (const std::string& field : added) {
+/// Reads the columns of rows we had before a field joined. Nothing changed in Salesforce, so it is catch-up, and only
+/// rows with a value need to come. What is not done now is done by a later cycle. Formulas are read by their own step.
+Result<void> fill(Work& work, const store::MirrorObject& object) {
+    std::vector<std::string> late;
+    for (const store::MirrorField& field : object.fields) {
+        if (field.live && !field.filled && field.field.formula.empty()) late.push_back(field.field.name);
+    }
+    for (const std::string& field : late) {
         std::vector<std::string> names{"Id", field};
         if (object.object.has("SystemModstamp")) names.insert(names.begin() + 1, "SystemModstamp");
+        add_life_fields(work, object, names);
         const store::PageShape shape = store::shape_of(object, names);
         TRY(run_step(work, object.object.name, "back-fill", [&](store::Step& step) -> Result<void> {
             salesforce::Selection selection = selection_of(object, shape);
             const record::Field& described = *object.object.find(field);
-            selection.condition = !described.filterable                     ? ""
-                                  : described.form == record::Form::Boolean ? field + " = true"
-                                                                            : field + " != null";
-            const auto sink = [&](salesforce::Page&& page) -> Result<void> {
+            const bool always_filled = described.form == record::Form::Boolean;
+            if (described.filterable && !always_filled) selection.condition = field + " != null";
+            return work.connector.read(selection, [&](salesforce::Page&& page) -> Result<void> {
                 Heard heard;
                 work.write([&](store::Transaction& tx) {
-                    // A record we have not got yet comes whole, with its object's own reading.
-                    std::vector<std::string_view> ids;
-                    for (std::size_t i = 0; i < page.rows.rows(); ++i) ids.push_back(page.rows.row(i)[0].as_text());
-                    static const std::vector<std::string> columns{"id"};
-                    static const std::vector<record::Form> forms{record::Form::Text};
-                    const record::Batch known = tx.db().rows_by_key(object.table, "id", ids, columns, forms);
-                    std::vector<std::string_view> have;
-                    for (std::size_t i = 0; i < known.rows(); ++i) have.push_back(known.row(i)[0].as_text());
-                    std::ranges::sort(have);
-                    record::Batch rows(page.rows.forms());
-                    for (std::size_t i = 0; i < page.rows.rows(); ++i) {
-                        const auto row = page.rows.row(i);
-                        if (std::ranges::binary_search(have, row[0].as_text()))
-                            std::ranges::copy(row, rows.add_row().begin());
-                    }
+                    const record::Batch rows = known_rows(tx.db(), shape, page.rows, nullptr);
                     heard =
                         apply_page(work, tx, shape, rows, store::Class::CatchUp, {.step = step.id, .call = page.call});
                 });
                 step.updated += heard.updated;
                 return {};
-            };
-            return work.connector.read(selection, sink);
+            });
         }));
+        if (work.report.steps.back().status != store::StepStatus::Succeeded) continue;
+        work.catalog.mark_filled(work.db, object.object.name, field);
     }
     return {};
 }
@@ -101,7 +98,6 @@ Result<void> fill(Work& work, const store::MirrorObject& object, const std::vect
 }  // namespace
 
 Result<void> sync_schema(Work& work) {
-    std::map<std::string, std::vector<std::string>> to_fill;
     TRY(run_step(work, "", "sync schema", [&](store::Step& step) -> Result<void> {
         TRY(check_org(work));
         std::vector<std::string> told;
@@ -141,9 +137,7 @@ Result<void> sync_schema(Work& work) {
             tell(news.unreadable, "no longer readable");
             tell(news.readable_again, "readable again");
             tell(news.changed, "changed");
-            std::vector<std::string>& fields = to_fill[rules.salesforce];
-            fields.insert(fields.end(), news.added.begin(), news.added.end());
-            fields.insert(fields.end(), news.readable_again.begin(), news.readable_again.end());
+            if (!news.changed.empty()) work.formula_indexes.clear();  // a fresh column has no index
         }
         for (const ObjectRules& rules : work.rules.objects()) {
             if (rules.role != Role::Company && rules.role != Role::Person) continue;
@@ -156,11 +150,11 @@ Result<void> sync_schema(Work& work) {
         if (missing) return *missing;
         return {};
     }));
-    for (const auto& [name, fields] : to_fill) {
-        const store::MirrorObject* const object = work.catalog.find(name);
-        if (object == nullptr || fields.empty()) continue;
+    for (const ObjectRules& rules : work.rules.objects()) {
+        const store::MirrorObject* const object = work.catalog.find(rules.salesforce);
+        if (object == nullptr) continue;
         if (work.cursor(object->object.name).state != store::ObjectCursor::State::Following) continue;
-        TRY(fill(work, *object, fields));
+        TRY(fill(work, *object));
     }
     return {};
 }

@@ -310,6 +310,31 @@ TEST_F(CommandLine, a_field_the_admin_adds_is_kept_without_a_word_of_configurati
     EXPECT_TRUE(held);
 }
 
+TEST_F(CommandLine, a_formula_has_a_label_that_tells_how_far_it_can_be_relied_on) {
+    load();
+    org.admin("POST", "/sandbox/objects/Opportunity/fields",
+              R"({"name":"Industry__c","type":"string","formula":"Account.Industry"})");
+    ASSERT_EQ(lockstep({"sync", "--once"}).exit_code, 0);
+    const std::string id = some_opportunity();
+    const auto label_of = [](const json::value& told, const char* name, const char* field) {
+        for (const json::value& one : told.at("fields").as_array()) {
+            if (text(one.at(name)) != field) continue;
+            return one.at("freshness").is_null() ? std::string() : text(one.at("freshness").at("label"));
+        }
+        return std::string("no such field");
+    };
+    const json::value schema = asked({"schema", "Opportunity"});
+    EXPECT_EQ(label_of(schema, "name", "Industry__c"), "exact");
+    EXPECT_EQ(label_of(schema, "name", "LastViewedDate"), "not trackable");
+    EXPECT_EQ(label_of(schema, "name", "Amount"), "");
+    const json::value explanation = asked({"explain", "Opportunity", id, "--all"});
+    EXPECT_EQ(label_of(explanation, "field", "Industry__c"), "exact");
+    EXPECT_EQ(label_of(explanation, "field", "Amount"), "");
+    EXPECT_THAT(lockstep({"schema", "Opportunity"}).out, testing::HasSubstr("formula, exact"));
+    EXPECT_THAT(lockstep({"explain", "Opportunity", id, "--all"}).out,
+                testing::HasSubstr("not trackable: it is about what the sync user has viewed"));
+}
+
 TEST_F(CommandLine, a_login_by_key_works_like_one_by_secret) {
     const Ended ended =
         support::run(started({"connect", "--url", org.url(), "--client-id", org.client_id(), "--username",

@@ -2,6 +2,7 @@
 
 #include "base/json.h"
 #include "record/value.h"
+#include "sync/formulas.h"
 
 namespace lockstep::server {
 
@@ -32,6 +33,14 @@ json::value as_json(const std::optional<Moment>& moment) {
 }
 inline json::value as_json(const std::optional<double>& number) {
     return number ? json::value(*number) : json::value(nullptr);
+}
+
+/// {"label": "as of", "as_of": "2026-11-24T09:01:00Z", "reason": "it depends on the day (TODAY)"}
+inline json::value as_json(const std::optional<sync::FieldFreshness>& fresh) {
+    if (!fresh) return nullptr;
+    return json::object{{"label", record::name(fresh->freshness)},
+                        {"as_of", as_json(fresh->as_of)},
+                        {"reason", as_json(fresh->reason)}};
 }
 
 }  // namespace lockstep::server

@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "server/output.h"
 #include "server/parts.h"
+#include "sync/formulas.h"
 
 namespace lockstep::server {
 
@@ -19,6 +20,9 @@ struct Context {
     std::string program;
     World& world() { return parts.world(); }
 };
+
+/// "exact", "as of 2026-11-24 10:01: it depends on the day (TODAY)".
+std::string words(const sync::FieldFreshness& fresh);
 
 struct ConnectOptions {
     std::string url, client_id, client_secret, client_secret_file, username, private_key_file;

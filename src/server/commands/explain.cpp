@@ -1,6 +1,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
+#include <string>
+#include <vector>
 
 #include "api/views.h"
 #include "base/check.h"
@@ -68,7 +71,8 @@ json::object field_json(const FieldExplanation& field) {
             {"at", as_json(field.at)},
             {"cycle", field.cycle},
             {"call", as_json(field.call)},
-            {"kind", as_json(field.kind)}};
+            {"kind", as_json(field.kind)},
+            {"freshness", as_json(field.freshness)}};
 }
 
 }  // namespace
@@ -85,6 +89,7 @@ Result<int> explain(Context& context, const ExplainOptions& options) {
 
     json::array array;
     std::vector<std::vector<std::string>> rows;
+    std::map<std::string, std::vector<std::string>> stale;  // fields that are not exact, by why
     std::size_t hidden = 0;
     for (const FieldExplanation& field : explanation.fields) {
         if (!options.all && !has_something(field)) {
@@ -97,7 +102,9 @@ Result<int> explain(Context& context, const ExplainOptions& options) {
         if (!field.held_reason.empty()) verdict += ", held: " + field.held_reason;
         rows.push_back({field.field, shown(field.theirs), shown_beside(field.base, field.theirs),
                         field.ours ? shown_beside(*field.ours, field.theirs) : std::string(), field.ours_column,
-                        verdict, field.rule, field.at ? local_text(*field.at) : "", set_by(field)});
+                        verdict, field.rule, field.at ? local_text(*field.at) : "", set_by(field),
+                        field.freshness ? record::name(field.freshness->freshness) : ""});
+        if (field.freshness && !field.freshness->reason.empty()) stale[words(*field.freshness)].push_back(field.field);
     }
     json::value person = nullptr;
     if (explanation.person) person = *explanation.person;
@@ -113,12 +120,13 @@ Result<int> explain(Context& context, const ExplainOptions& options) {
     if (explanation.person) title += fmt::format("  person {}", *explanation.person);
     if (explanation.deleted) title += "  " + out.styled("deleted in Salesforce", Output::Style::Warn);
     out.line(title);
-    out.table({"field", "theirs", "base", "ours", "kept in", "verdict", "rule", "since", "by"}, rows,
+    out.table({"field", "theirs", "base", "ours", "kept in", "verdict", "rule", "since", "by", "formula"}, rows,
               {.blank_columns = false});
     out.line();
     out.line(
         out.styled("theirs: what Salesforce last said; base: what we took note of; ours: what we hold; =: the same.",
                    Output::Style::Dim));
+    for (const auto& [why, fields] : stale) out.line(out.styled(join(fields, ", ") + ": " + why, Output::Style::Dim));
     if (hidden > 0)
         out.line(
             out.styled(fmt::format("{} empty fields are not shown; --all shows them.", hidden), Output::Style::Dim));

@@ -163,12 +163,20 @@ Result<int> errors(Context& context, const ErrorsOptions& options) {
     return kDone;
 }
 
+std::string words(const sync::FieldFreshness& fresh) {
+    std::string text = record::name(fresh.freshness);
+    if (fresh.freshness == record::Freshness::AsOf && fresh.as_of) text += " " + local_text(*fresh.as_of);
+    return fresh.reason.empty() ? text : text + ": " + fresh.reason;
+}
+
 namespace {
 
-Result<int> one_object(Context& context, const store::MirrorObject& object) {
+Result<int> one_object(Context& context, const store::MirrorObject& object, const sync::FreshnessByField& fresh) {
     json::array array;
     std::vector<std::vector<std::string>> rows;
     for (const store::MirrorField& field : object.fields) {
+        const auto found = fresh.find(field.field.name);
+        const auto label = found == fresh.end() ? std::nullopt : std::optional(found->second);
         array.push_back(json::object{{"name", field.field.name},
                                      {"label", field.field.label},
                                      {"type", field.field.type},
@@ -179,10 +187,12 @@ Result<int> one_object(Context& context, const store::MirrorObject& object) {
                                      {"live", field.live},
                                      {"known_since", to_string(field.known_since)},
                                      {"unreadable_since", as_json(field.unreadable_since)},
-                                     {"filled", field.filled}});
+                                     {"filled", field.filled},
+                                     {"freshness", as_json(label)}});
         std::vector<std::string> notes;
         if (field.field.custom) notes.emplace_back("custom");
-        if (field.field.calculated) notes.emplace_back("formula");
+        if (field.field.calculated) notes.emplace_back(field.field.formula.empty() ? "calculated" : "formula");
+        if (label) notes.push_back(words(*label));
         if (!field.live) notes.emplace_back("not readable since " + when(field.unreadable_since));
         if (!field.filled) notes.emplace_back("older rows are not filled yet");
         rows.push_back({field.field.name, field.field.label, field.field.type, field.column,
@@ -211,7 +221,11 @@ Result<int> schema(Context& context, const std::string& name) {
                          .what = fmt::format("the object {} is not among those that are read", name),
                          .hint = "lockstep schema lists them"};
         }
-        return one_object(context, *object);
+        sync::FreshnessByField fresh;
+        db->read([&](store::Connection& connection) {
+            fresh = sync::freshness_of(connection, *catalog, object->object.name);
+        });
+        return one_object(context, *object, fresh);
     }
     json::array array;
     std::vector<std::vector<std::string>> rows;
