@@ -69,7 +69,8 @@ struct Field {
     bool cascade_delete = false, restricted_delete = false, name_pointing = false, polymorphic = false;
     bool derived = false;              ///< flags follow from the rules of 5.3, no recorded describe vouches for them
     bool removed = false;              ///< deleted by the admin: kept at its index, found by nobody
-    std::string formula;               ///< of a formula field: a path to another field, "Account.Industry"
+    std::string formula;               ///< of a formula field: as the admin wrote it (formula.h)
+    bool blank_as_zero = false;        ///< of a formula field: blank numbers in it are 0
     std::string auto_number_format;    ///< "INV-{00000}"
     std::string compound_field;        ///< "Name", "MailingAddress"
     std::string relationship;          ///< "Account", "Owner"; empty: none
@@ -80,7 +81,12 @@ struct Field {
     std::string help;                  ///< inlineHelpText
     std::vector<std::string> reference_to;
     std::vector<PickValue> picklist;
+
+    bool is_formula() const { return calculated && !formula.empty(); }
 };
+/// Sets what Salesforce sets of a formula field (salesforce-api 5.3): calculated, of nobody to write, without default,
+/// and 1,300 characters when it is text. Precondition: `formula` is set.
+void make_formula(Field& field);
 /// A field with the flags that Salesforce gives a nillable, writable field of `type` (salesforce-api 5.3): what an
 /// admin gets who creates one. Length, precision and scale are the largest of the type unless given.
 Field new_field(std::string name, Type type, int length = 0);
@@ -126,6 +132,7 @@ class Schema {
 public:
     /// The objects every org has. Cost: parses them anew, a few milliseconds.
     static Schema standard();
+    Schema copy() const;
     int find(std::string_view object) const;  ///< without regard to case; -1: none
     int find_by_prefix(std::string_view key_prefix) const;
     /// Precondition: 0 <= object < size(). Removed objects can still be looked at.
