@@ -80,13 +80,14 @@ Result<void> apply(const json::object& given, Field& field) {
         {"restricted_picklist", &Field::restricted_picklist},
         {"filterable", &Field::filterable},
         {"sortable", &Field::sortable},
+        {"blank_as_zero", &Field::blank_as_zero},
         {"deleted_with_parent", &Field::deleted_with_parent},
         {"tracked", &Field::history_tracked},
     };
     for (const auto& [key, value] : given) {
         bool known = key == "name" || key == "type" || key == "visible";
         for (const auto& [name, member] : texts)
-            if (key == name && value.is_string()) {
+            if (key == name && value.is_string() && !(key == "formula" && value.as_string().empty())) {
                 field.*member = std::string(value.as_string());
                 known = true;
             }
@@ -117,10 +118,7 @@ Result<void> apply(const json::object& given, Field& field) {
             return invalid("A field has no attribute \"" + std::string(key) + "\", or its value does not fit.",
                            "docs/sandbox.md lists the attributes");
     }
-    if (!field.formula.empty()) {
-        field.calculated = true;
-        field.createable = field.updateable = false;
-    }
+    if (!field.formula.empty()) make_formula(field);
     return {};
 }
 
@@ -453,6 +451,8 @@ http::Answer Admin::add_object(const http::Request& request, const Args&) {
     const auto lock = reach_.org.write_lock();
     if (reach_.org.schema().find(object.name) >= 0)
         return refused(409, "The object " + object.name + " exists already.", "choose another name");
+    const auto fits = reach_.org.check_change([&](Schema& schema) { schema.add_object(object); });
+    if (!fits.ok()) return refused(fits.error());
     const int added = reach_.org.add_object(std::move(object));
     const Object& made = reach_.org.schema().at(added);
     std::string answer = "{";
@@ -485,6 +485,8 @@ http::Answer Admin::add_field(const http::Request& request, const Args& args) {
         return refused(409, "The field " + field->name + " exists already.", "change it with PATCH");
     if (const auto trackable = reach_.org.can_track(*object, *field); !trackable.ok())
         return refused(trackable.error());
+    const auto fits = reach_.org.check_change([&](Schema& schema) { schema.add_field(*object, *field); });
+    if (!fits.ok()) return refused(fits.error());
     const std::string name = field->name;
     const int added = reach_.org.add_field(*object, std::move(*field));
     reach_.org.set_visible(*object, added, bool_at(*body, "visible").value_or(true));
@@ -497,7 +499,8 @@ http::Answer Admin::change_field(const http::Request& request, const Args& args)
     const auto lock = reach_.org.write_lock();
     const auto place = field_of(reach_.org, args[0], args[1]);
     if (!place.ok()) return refused(place.error());
-    const auto [object, index] = *place;
+    const int object = place->first;
+    const int index = place->second;
     Field field = reach_.org.schema().at(object).fields[index];
     if (const auto type_text = text_at(*body, "type")) {
         const auto type = type_named(*type_text);
@@ -506,7 +509,11 @@ http::Answer Admin::change_field(const http::Request& request, const Args& args)
     }
     if (const auto changed = apply(*body, field); !changed.ok()) return refused(changed.error());
     if (const auto trackable = reach_.org.can_track(object, field); !trackable.ok()) return refused(trackable.error());
-    if (body->size() > (body->contains("visible") ? 1U : 0U)) reach_.org.change_field(object, index, std::move(field));
+    if (body->size() > (body->contains("visible") ? 1U : 0U)) {
+        const auto fits = reach_.org.check_change([&](Schema& schema) { schema.change_field(object, index, field); });
+        if (!fits.ok()) return refused(fits.error());
+        reach_.org.change_field(object, index, std::move(field));
+    }
     if (const auto visible = bool_at(*body, "visible")) reach_.org.set_visible(object, index, *visible);
     return empty_answer(204);
 }
@@ -518,6 +525,9 @@ http::Answer Admin::remove_field(const http::Request&, const Args& args) {
     Field field = reach_.org.schema().at(place->first).fields[place->second];
     if (!field.custom) return refused(400, "Only custom fields can be deleted.", "hide it with {\"visible\":false}");
     field.removed = true;
+    const auto fits =
+        reach_.org.check_change([&](Schema& schema) { schema.change_field(place->first, place->second, field); });
+    if (!fits.ok()) return refused(fits.error());
     reach_.org.change_field(place->first, place->second, std::move(field));
     return empty_answer(204);
 }

@@ -132,7 +132,7 @@ void append_field(std::string& out, const Field& field) {
     members.text_or_null("extraTypeInfo", field.extra_type_info);
     members.truth("filterable", field.filterable);
     members.null("filteredLookupInfo");
-    members.truth("formulaTreatNullNumberAsZero", false);
+    members.truth("formulaTreatNullNumberAsZero", field.blank_as_zero);
     members.truth("groupable", field.groupable);
     members.truth("highScaleNumber", false);
     members.truth("htmlFormatted", field.html_formatted);

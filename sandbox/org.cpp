@@ -230,7 +230,7 @@ void Org::Impl::plan_fields(int object) {
         if (field.name == "IsDeleted") plan.source = Source::IsDeleted;
         if (field.name == "SystemModstamp") plan.source = Source::Modstamp;
         if (field.name == "PhotoUrl" && !field.createable) plan.source = Source::Photo;
-        if (field.calculated && !field.formula.empty()) plan.source = Source::Formula;
+        if (field.is_formula()) plan.source = Source::Formula;
         if (field.name_field && field.extra_type_info == "personname" && !field.createable) {
             plan.source = Source::PersonName;
             plan.parts = {described.find("FirstName"), described.find("LastName")};
@@ -269,6 +269,7 @@ int Org::Impl::add_object(Object object) {
     const int index = schema.add_object(std::move(object));
     add_table(index);
     make_history_object(index);
+    extend_formulas();
     return index;
 }
 
@@ -276,12 +277,14 @@ int Org::Impl::add_field(int object, Field field) {
     const int index = schema.add_field(object, std::move(field));
     plan_fields(object);
     make_history_object(object);
+    extend_formulas();
     return index;
 }
 
 void Org::Impl::change_field(int object, int field, Field changed) {
     schema.change_field(object, field, std::move(changed));
     plan_fields(object);
+    compile_formulas();
     table(object).by_text.erase(field);
     if (table(object).plans[static_cast<std::size_t>(field)].indexed) index_text(object, field);
     make_history_object(object);
@@ -290,6 +293,7 @@ void Org::Impl::change_field(int object, int field, Field changed) {
 void Org::Impl::change_object(int object, const Object& changed) {
     schema.change_object(object, changed);
     plan_fields(object);
+    compile_formulas();
 }
 
 void Org::Impl::note_record_types() {

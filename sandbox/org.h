@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -99,6 +100,14 @@ public:
     /// Opportunity and custom objects, at most 20 fields each, none that is computed.
     /// Errors: Invalid – it may not.
     Result<void> can_track(int object, const Field& field) const;
+    /// Why the formula of the field can not be reckoned; it reads as null then. Nothing for all other fields. For what
+    /// is not to come so far there is check_change.
+    std::optional<Error> formula_error(int object, int field) const;
+    /// Whether all formulas that can be reckoned now, and those that `change` adds, could be after it.
+    ///
+    /// Cost: some milliseconds; `change` is done to a copy of the schema.
+    /// Errors: Invalid, in Salesforce's words, with the field's name in front of it unless `change` wrote its formula.
+    Result<void> check_change(const std::function<void(Schema&)>& change) const;
 
     // Reading. `row` must be in [0, rows(object)).
     /// Rows ever made, deleted and purged ones included.

@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "sandbox/formula.h"
 #include "sandbox/generate.h"
 #include "sandbox/org.h"
 
@@ -61,7 +62,7 @@ enum class Source {
     Modstamp,
     PersonName,  ///< FirstName LastName
     Address,     ///< JSON of its parts
-    Formula,     ///< a path to another field
+    Formula,     ///< reckoned when it is read
     Member,      ///< of a campaign member: its person's field
     Rollup,      ///< of a campaign: counts and sums over members and opportunities
     Photo,
@@ -70,10 +71,11 @@ struct FieldPlan {
     Source source = Source::Stored;
     const Column* column = nullptr;  ///< what generated rows hold; null: nothing
     Type type = Type::String;
-    bool unset_truth = false;  ///< a boolean that nobody wrote
-    bool weak = false;         ///< a lookup that reads as null once its target is deleted
-    bool indexed = false;      ///< key of upserts or unique: edited rows are found by its value
-    std::vector<int> parts;    ///< of PersonName and Address
+    bool unset_truth = false;                   ///< a boolean that nobody wrote
+    bool weak = false;                          ///< a lookup that reads as null once its target is deleted
+    bool indexed = false;                       ///< key of upserts or unique: edited rows are found by its value
+    std::vector<int> parts;                     ///< of PersonName and Address
+    const formula::Program* formula = nullptr;  ///< of Formula; null: it does not compile
 };
 
 /// Where the rows of one object are.
@@ -134,6 +136,7 @@ struct Org::Impl {
     Timestamp start;
     bool restored = false;
     Schema schema;
+    formula::Formulas formulas;  ///< of `schema`
     std::unique_ptr<Generator> generator;
     std::vector<std::unique_ptr<Table>> tables;
     std::map<std::string, std::vector<int>, std::less<>> objects_by_prefix;
@@ -160,6 +163,7 @@ struct Org::Impl {
     Cell read(int object, std::int64_t row, int field, Sight sight) const;
     /// As stored: lookups to deleted rows included, nothing composed.
     Cell read_raw(int object, std::int64_t row, int field, Sight sight) const;
+    Cell formula_value(int object, std::int64_t row, const FieldPlan& plan, Sight sight) const;
     Cell generated_cell(const Column& column, Type type, const Facts& facts, int object, std::int64_t row) const;
     bool weak_target_dead(const FieldPlan& plan, const Cell& reference, Sight sight) const;
     std::optional<std::int64_t> resolve(std::string_view id18) const;  ///< packed reference to a row that exists
@@ -173,6 +177,9 @@ struct Org::Impl {
 
     // Schema.
     void plan_fields(int object);
+    void compile_formulas();  ///< after each change of the schema
+    void extend_formulas();   ///< after a change that only added to it
+    void plan_formulas();
     void add_table(int object);
     int add_object(Object object);
     int add_field(int object, Field field);

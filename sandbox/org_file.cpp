@@ -396,10 +396,11 @@ private:
         TRY(read_default(table, field));
         TRY(read_values(table, field));
         TRY(read_reference(table, field));
-        if (const auto formula = TRY(table.text("formula"))) {
+        const auto formula = TRY(table.text("formula"));
+        field.blank_as_zero = TRY(table.truth("blank_as_zero"));
+        if (formula) {
             field.formula = *formula;
-            field.calculated = true;
-            field.createable = field.updateable = false;
+            make_formula(field);
         }
         if (const auto format = TRY(table.text("number_format"))) number_by(field, *format);
         added.hidden = TRY(table.truth("hidden"));
@@ -580,6 +581,14 @@ Result<std::pair<int, int>> OrgFile::find(const Org& org, const Named& named) co
     return std::pair(object, field);
 }
 
+Result<void> OrgFile::check_formulas(const Org& org, int object, const std::vector<FieldToAdd>& fields) const {
+    for (const auto& added : fields) {
+        const auto error = org.formula_error(object, org.schema().at(object).find(added.field.name));
+        if (error) return wrong(added.line, added.field.name + ": " + error->what, error->hint);
+    }
+    return {};
+}
+
 Result<void> OrgFile::hide(Org& org) const {
     for (const auto& hidden : hidden_) {
         const auto [object, field] = TRY(find(org, hidden));
@@ -625,6 +634,9 @@ Result<LoadReport> OrgFile::apply(Org& org) const {
                              "declare it under [[objects]], or check the spelling");
             TRY(add_fields(org, object, {added}));
         }
+        // Formulas may use each other, in any order.
+        for (std::size_t i = 0; i < made.size(); ++i) TRY(check_formulas(org, made[i], objects_[i].fields));
+        for (const auto& added : fields_) TRY(check_formulas(org, org.schema().find(added.object), {added}));
         TRY(track(org));
         for (const auto& row : rows_) {
             const int object = org.schema().find(row.object);

@@ -48,8 +48,8 @@ namespace lockstep::sandbox {
 ///     AccountId = "@acme"
 ///
 /// Keys of a field: name, type (the words of describe), label, help, length, precision, scale, required, unique,
-/// external_id, case_sensitive, values, restricted, default, to, relationship, children, cascade, formula (a path to
-/// another field), number_format, hidden, tracked.
+/// external_id, case_sensitive, values, restricted, default, to, relationship, children, cascade, formula (as in
+/// Salesforce), blank_as_zero, number_format, hidden, tracked.
 class OrgFile {
 public:
     /// Errors: Invalid or NotFound, with file, line and what to do. Unknown keys are refused.
@@ -64,8 +64,9 @@ public:
     /// Adds objects, fields and rows, hides what is to be hidden, names the organization. Not for an org that was
     /// restored from a state file: it holds all of this already.
     ///
-    /// Errors: Invalid – an object or field that exists or that a reference needs and nobody declares, or a row that
-    /// the org refuses: the first one, with its line. The org is then half made and of no use.
+    /// Errors: Invalid – an object or field that exists or that a reference needs and nobody declares, a formula that
+    /// Salesforce would refuse, or a row that the org refuses: the first one, with its line. The org is then half made
+    /// and of no use.
     Result<LoadReport> apply(Org& org) const;
 
 private:
@@ -94,6 +95,7 @@ private:
     Error wrong(int line, const std::string& what, std::string hint) const;
     Result<void> add_fields(Org& org, int object, const std::vector<FieldToAdd>& fields) const;
     Result<std::pair<int, int>> find(const Org& org, const Named& named) const;  ///< field -1: the object
+    Result<void> check_formulas(const Org& org, int object, const std::vector<FieldToAdd>& fields) const;
     Result<void> hide(Org& org) const;
     Result<void> track(Org& org) const;
 

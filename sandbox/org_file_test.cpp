@@ -73,7 +73,8 @@ fields = [
   { name = "Open__c", type = "boolean", default = true },
   { name = "Size__c", type = "picklist", values = ["S", "M", "L"], default = "M", restricted = true },
   { name = "Tags__c", type = "multipicklist", values = ["x", "y"] },
-  { name = "Industry__c", type = "string", formula = "Account__r.Industry" },
+  { name = "Industry__c", type = "string", formula = "TEXT(Account__r.Industry) & Later__c" },
+  { name = "Later__c", type = "string", formula = "''" },
   { name = "Secret__c", type = "string", hidden = true },
 ]
 [[objects]]
@@ -177,6 +178,8 @@ TEST(OrgFile, errors_name_the_line_and_what_to_do) {
          ":1: 'Leed' is no object of this org"},
         {".toml", "[[fields]]\nobject = \"Lead\"\nname = \"X__c\"\ntype = \"reference\"\nto = \"Nope\"\n",
          ":1: X__c refers to 'Nope', which is no object of this org"},
+        {".toml", "[[fields]]\nobject = \"Lead\"\nname = \"X__c\"\ntype = \"string\"\nformula = \"Nam\"\n",
+         ":1: X__c: Field Nam does not exist. Check spelling."},
         {".toml", "[[objects]]\nname = \"A__c\"\n[[objects]]\nname = \"A__c\"\n",
          ":3: the org has an object A__c already"},
         {".toml", "[[rows.Lead]]\nLastName = \"x\"\n",

@@ -114,6 +114,7 @@ void build(Org::Impl& org) {
     }
     org.undo.clear();
     org.note_record_types();
+    org.compile_formulas();
 }
 
 json::object image(const Org::Impl& org, int object, int64_t row) {

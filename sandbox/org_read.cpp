@@ -185,28 +185,21 @@ Cell address(const Org::Impl& org, int object, int64_t row, const FieldPlan& pla
 }
 
 /// Follows "Account.Industry" from the row; null where the path ends early or names nothing.
-Cell follow(const Org::Impl& org, int object, int64_t row, std::string_view path, Sight sight, int depth = 0) {
+Cell follow(const Org::Impl& org, int object, int64_t row, std::string_view path, Sight sight) {
     const std::size_t dot = path.find('.');
     const Object& described = org.schema.at(object);
     if (dot == std::string_view::npos) {
-        const int field = described.find(trim(path));
-        const bool endless = depth > 10;  // formulas that refer to each other
-        if (field < 0 || endless) return {};
-        const FieldPlan& plan = org.table(object).plans[static_cast<std::size_t>(field)];
-        if (plan.source == Source::Formula) {
-            return follow(org, object, row, described.fields[static_cast<std::size_t>(field)].formula, sight,
-                          depth + 1);
-        }
-        return org.read(object, row, field, sight);
+        const int field = described.find(path);
+        return field < 0 ? Cell{} : org.read(object, row, field, sight);
     }
-    const std::string_view relation = trim(path.substr(0, dot));
+    const std::string_view relation = path.substr(0, dot);
     for (std::size_t i = 0; i < described.fields.size(); ++i) {
         if (!equals_ignoring_case(described.fields[i].relationship, relation)) continue;
         const Cell id = org.read(object, row, static_cast<int>(i), sight);
         if (is_null(id)) return {};
         const std::optional<int64_t> target = org.resolve(std::get<std::string>(id));
         if (!target) return {};
-        return follow(org, packed_object(*target), packed_row(*target), path.substr(dot + 1), sight, depth);
+        return follow(org, packed_object(*target), packed_row(*target), path.substr(dot + 1), sight);
     }
     return {};
 }
@@ -333,7 +326,7 @@ Cell Org::Impl::read(int object, int64_t row, int field, Sight sight) const {
         case Source::Address:
             return address(*this, object, row, plan, sight);
         case Source::Formula:
-            return follow(*this, object, row, described().formula, sight);
+            return formula_value(object, row, plan, sight);
         case Source::Member:
             return member_field(*this, object, row, described(), sight);
         case Source::Rollup:

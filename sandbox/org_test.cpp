@@ -475,11 +475,10 @@ TEST_F(OrgTest, a_custom_record_is_named_by_its_id_or_its_number) {
     EXPECT_EQ(org_->schema().find_by_prefix("a00"), projects);
 }
 
-TEST_F(OrgTest, a_formula_follows_its_path_when_it_is_read) {
+TEST_F(OrgTest, a_formula_is_reckoned_when_it_is_read) {
     Field formula = new_field("Industry__c", Type::String);
-    formula.calculated = true;
-    formula.createable = formula.updateable = false;
-    formula.formula = "Account.Industry";
+    formula.formula = "TEXT(Account.Industry)";
+    make_formula(formula);
     org_->add_field(object("Contact"), formula);
     const std::string account = insert("Account", {{"Name", text("Acme")}, {"Industry", text("Media")}});
     const std::string contact = insert("Contact", {{"LastName", text("Bell")}, {"AccountId", text(account)}});
@@ -941,8 +940,8 @@ RC_GTEST_PROP(OrgProperty, an_index_finds_what_a_scan_finds_after_any_edits, ())
 TEST_F(PopulatedOrgTest, a_projection_writes_what_the_values_say) {
     // Fields of other rows are read in between.
     Field formula = new_field("Owner_Name__c", Type::String);
-    formula.calculated = true;
-    formula.formula = "Account.Industry";
+    formula.formula = "TEXT(Account.Industry)";
+    make_formula(formula);
     org_->add_field(object("Opportunity"), formula);
     org_->add_field(object("Opportunity"), new_field("Late__c", Type::Currency));
     update("Opportunity", org_->id_of(object("Opportunity"), 5),

@@ -93,6 +93,9 @@ void set_type_flags(Field& field) {
     field.search_prefilterable = field.type == Type::Reference && field.nillable;
     field.query_by_distance = compound;
     field.name_pointing = field.polymorphic = targets > 1;
+    if (field.formula.empty()) return;
+    field.calculated = field.permissionable = true;
+    field.search_prefilterable = false;
 }
 
 template <class Flags, class Thing>
@@ -165,6 +168,9 @@ Result<Field> field_from(const json::object& from) {
     field.nillable = !has('!');
     field.defaulted_on_create = has('d');
     field.id_lookup = has('i');
+    field.formula = text_or(from, "formula");
+    field.blank_as_zero = bool_at(from, "zero").value_or(false);
+    if (!field.formula.empty()) make_formula(field);
     if (const json::array* targets = array_at(from, "to")) {
         for (const json::value& target : *targets) {
             if (target.is_string()) field.reference_to.emplace_back(target.as_string());
@@ -179,7 +185,6 @@ Result<Field> field_from(const json::object& from) {
     field.compound_field = text_or(from, "in");
     field.extra_type_info = text_or(from, "x");
     field.default_value = text_or(from, "def");
-    field.formula = text_or(from, "formula");
     field.auto_number_format = text_or(from, "auto");
     field.help = text_or(from, "help");
     field.derived = bool_at(from, "derived").value_or(false);
@@ -232,6 +237,7 @@ json::object to_json(const Field& field) {
     text("x", field.extra_type_info);
     text("def", field.default_value);
     text("formula", field.formula);
+    if (field.blank_as_zero) out["zero"] = true;
     text("auto", field.auto_number_format);
     text("help", field.help);
     if (field.derived) out["derived"] = true;
@@ -343,6 +349,16 @@ bool is_fractional(Type type) {
     return is_one_of(type, {Type::Double, Type::Currency, Type::Percent});
 }
 
+void make_formula(Field& field) {
+    constexpr int text_length = 1300;
+    field.createable = field.updateable = field.defaulted_on_create = false;
+    field.nillable = field.type != Type::Boolean;
+    field.unique = field.external_id = field.id_lookup = false;
+    field.default_value.clear();
+    if (field.type == Type::String) field.length = text_length;
+    set_type_flags(field);
+}
+
 Field new_field(std::string name, Type type, int length) {
     struct Size {
         Type type;
@@ -407,6 +423,14 @@ Schema Schema::standard() {
         schema.add_object(std::move(*object));
     }
     return schema;
+}
+
+Schema Schema::copy() const {
+    Schema copy;
+    for (const auto& object : objects_) copy.objects_.push_back(std::make_unique<Object>(*object));
+    copy.by_name_ = by_name_;
+    copy.by_prefix_ = by_prefix_;
+    return copy;
 }
 
 int Schema::find(std::string_view object) const {

@@ -70,7 +70,8 @@ struct Field {
     bool derived = false;              ///< flags follow from the rules of 5.3, no recorded describe vouches for them
     bool removed = false;              ///< deleted by the admin: kept at its index, found by nobody
     bool history_tracked = false;      ///< each change is a row of the object's history
-    std::string formula;               ///< of a formula field: a path to another field, "Account.Industry"
+    std::string formula;               ///< of a formula field: as the admin wrote it (formula.h)
+    bool blank_as_zero = false;        ///< of a formula field: blank numbers in it are 0
     std::string auto_number_format;    ///< "INV-{00000}"
     std::string compound_field;        ///< "Name", "MailingAddress"
     std::string relationship;          ///< "Account", "Owner"; empty: none
@@ -81,7 +82,12 @@ struct Field {
     std::string help;                  ///< inlineHelpText
     std::vector<std::string> reference_to;
     std::vector<PickValue> picklist;
+
+    bool is_formula() const { return calculated && !formula.empty(); }
 };
+/// Sets what Salesforce sets of a formula field (salesforce-api 5.3): calculated, of nobody to write, without default,
+/// and 1,300 characters when it is text. Precondition: `formula` is set.
+void make_formula(Field& field);
 /// A field with the flags that Salesforce gives a nillable, writable field of `type` (salesforce-api 5.3): what an
 /// admin gets who creates one. Length, precision and scale are the largest of the type unless given.
 Field new_field(std::string name, Type type, int length = 0);
@@ -132,6 +138,7 @@ class Schema {
 public:
     /// The objects every org has. Cost: parses them anew, a few milliseconds.
     static Schema standard();
+    Schema copy() const;
     int find(std::string_view object) const;  ///< without regard to case; -1: none
     int find_by_prefix(std::string_view key_prefix) const;
     /// Precondition: 0 <= object < size(). Removed objects can still be looked at.

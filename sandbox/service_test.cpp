@@ -158,7 +158,7 @@ TEST_P(Calls, are_answered_as_written_down) {
 
 INSTANTIATE_TEST_SUITE_P(Sandbox, Calls,
                          testing::Values("oauth", "versions", "records", "keys", "queries", "replication", "composite",
-                                         "bulk_query", "bulk_ingest", "limits", "soap", "faults", "admin"),
+                                         "bulk_query", "bulk_ingest", "limits", "soap", "faults", "admin", "formulas"),
                          [](const auto& info) { return std::string(info.param); });
 
 // ---- what no file of conversations can show
