@@ -313,7 +313,7 @@ TEST_F(CommandLine, a_field_the_admin_adds_is_kept_without_a_word_of_configurati
 TEST_F(CommandLine, a_formula_has_a_label_that_tells_how_far_it_can_be_relied_on) {
     load();
     org.admin("POST", "/sandbox/objects/Opportunity/fields",
-              R"({"name":"Industry__c","type":"string","formula":"Account.Industry"})");
+              R"j({"name":"Industry__c","type":"string","formula":"TEXT(Account.Industry)"})j");
     ASSERT_EQ(lockstep({"sync", "--once"}).exit_code, 0);
     const std::string id = some_opportunity();
     const auto label_of = [](const json::value& told, const char* name, const char* field) {

@@ -114,8 +114,8 @@ protected:
 };
 
 TEST_P(Formulas, of_children_follow_a_changed_parent_in_the_same_cycle) {
-    formula("Contact", "Industry__c", "Account.Industry");
-    formula("Opportunity", "Industry__c", "Account.Industry");
+    formula("Contact", "Industry__c", "TEXT(Account.Industry)");
+    formula("Opportunity", "Industry__c", "TEXT(Account.Industry)");
     const std::string other = person("Roe", corporation);
     settle();
     house.cycle();
@@ -156,7 +156,7 @@ TEST_P(Formulas, cost_no_call_while_nothing_they_are_made_of_changes) {
     const std::int64_t plain = house.cycle().calls;
     house.edit("Account", branch, {{"Phone", text("555-1")}});
     const std::int64_t edited = house.cycle().calls;
-    formula("Contact", "Industry__c", "Account.Industry");
+    formula("Contact", "Industry__c", "TEXT(Account.Industry)");
     formula("Contact", "Plain__c", "LastName");
     house.cycle();
     const sync::CycleReport idle = house.cycle();
@@ -211,8 +211,8 @@ TEST_P(Formulas, reach_over_five_levels_and_hear_of_each) {
 }
 
 TEST_P(Formulas, of_formulas_are_followed_through_to_what_is_stored) {
-    formula("Account", "Above__c", "Parent.Industry");
-    formula("Account", "Own__c", "Industry");
+    formula("Account", "Above__c", "TEXT(Parent.Industry)");
+    formula("Account", "Own__c", "TEXT(Industry)");
     formula("Contact", "Above__c", "Account.Above__c");
     formula("Contact", "Twice__c", "Above__c");
     formula("Contact", "Own__c", "Account.Own__c");
@@ -251,7 +251,7 @@ TEST_P(Formulas, notice_a_parent_that_is_deleted_and_one_that_comes_back) {
 }
 
 TEST_P(Formulas, follow_a_row_to_another_parent_with_the_row) {
-    formula("Contact", "Industry__c", "Account.Industry");
+    formula("Contact", "Industry__c", "TEXT(Account.Industry)");
     house.edit("Account", corporation, {{"Industry", text("Energy")}});
     house.cycle();
     house.edit("Contact", contact, {{"AccountId", corporation}});
@@ -264,7 +264,7 @@ TEST_P(Formulas, follow_a_row_to_another_parent_with_the_row) {
 }
 
 TEST_P(Formulas, have_the_class_of_their_parent_s_change) {
-    formula("Contact", "Industry__c", "Account.Rating");
+    formula("Contact", "Industry__c", "TEXT(Account.Rating)");
     house.hide("Account", "Rating");
     house.cycle();
     const sync::FieldFreshness hidden = freshness("Contact", "Industry__c");
@@ -285,7 +285,7 @@ TEST_P(Formulas, have_the_class_of_their_parent_s_change) {
 }
 
 TEST_P(Formulas, of_opportunities_make_no_activity_unless_asked_for) {
-    formula("Opportunity", "Industry__c", "Account.Industry");
+    formula("Opportunity", "Industry__c", "TEXT(Account.Industry)");
     house.create("OpportunityContactRole", {{"OpportunityId", deal}, {"ContactId", contact}});
     house.cycle();
     const Strings before = house.history(contact);
@@ -302,8 +302,8 @@ TEST_P(Formulas, of_opportunities_make_no_activity_unless_asked_for) {
 
 TEST_P(Formulas, that_depend_on_the_day_are_read_once_after_midnight_of_the_org) {
     // Rating changes without a word about it, as a day does.
-    formula("Contact", "Days__c", "Account.Rating");
-    tell("Account.Rating", "TEXT(TODAY() - CreatedDate)");
+    formula("Contact", "Days__c", "TEXT(Account.Rating)");
+    tell("TEXT(Account.Rating)", "TEXT(TODAY() - CreatedDate)");
     house.cycle();  // 02:01 in Los Angeles
     const sync::FieldFreshness first = freshness("Contact", "Days__c");
     EXPECT_EQ(first.freshness, Freshness::AsOf);
@@ -331,7 +331,7 @@ TEST_P(Formulas, that_depend_on_the_day_are_read_once_after_midnight_of_the_org)
 
 TEST_P(Formulas, that_are_new_or_changed_are_read_as_a_whole_without_news) {
     house.cycle();
-    formula("Contact", "Industry__c", "Account.Industry");
+    formula("Contact", "Industry__c", "TEXT(Account.Industry)");
     const sync::CycleReport added = house.cycle();
     EXPECT_EQ(steps(added), 1);
     EXPECT_EQ(value("industry__c", "crm_contact", contact), "Media");
@@ -351,7 +351,7 @@ TEST_P(Formulas, that_are_new_or_changed_are_read_as_a_whole_without_news) {
 }
 
 TEST_P(Formulas, of_a_reading_that_failed_are_told_and_made_good_later) {
-    formula("Contact", "Industry__c", "Account.Industry");
+    formula("Contact", "Industry__c", "TEXT(Account.Industry)");
     house.cycle();
     house.edit("Account", branch, {{"Industry", text("Energy")}});
     house.wire = [](const http::Request& request) -> std::optional<Error> {
@@ -370,7 +370,7 @@ TEST_P(Formulas, of_a_reading_that_failed_are_told_and_made_good_later) {
 }
 
 TEST_P(Formulas, are_read_as_a_whole_when_the_log_they_follow_was_pruned) {
-    formula("Contact", "Industry__c", "Account.Industry");
+    formula("Contact", "Industry__c", "TEXT(Account.Industry)");
     house.cycle();
     house.edit("Account", branch, {{"Industry", text("Energy")}});
     house.wire = [](const http::Request& request) -> std::optional<Error> {
@@ -393,10 +393,10 @@ TEST_P(Formulas, are_read_as_a_whole_when_the_log_they_follow_was_pruned) {
 }
 
 TEST_P(Formulas, tell_how_far_they_can_be_relied_on) {
-    formula("Contact", "Campaign__c", "Account.Rating");
-    tell("Account.Rating", "$User.Alias");
+    formula("Contact", "Campaign__c", "TEXT(Account.Rating)");
+    tell("TEXT(Account.Rating)", "$User.Alias");
     formula("Contact", "Own__c", "LastName");
-    formula("Account", "Above__c", "Parent.Industry");
+    formula("Account", "Above__c", "TEXT(Parent.Industry)");
     formula("Contact", "Above__c", "Account.Above__c");
     house.add_field("Account", {.name = "Odd__c",
                                 .label = "Odd",
@@ -415,7 +415,7 @@ TEST_P(Formulas, tell_how_far_they_can_be_relied_on) {
     EXPECT_EQ(freshness("Account", "LastViewedDate").freshness, Freshness::NotTrackable);
     EXPECT_EQ(freshness("Account", "Odd__c").freshness, Freshness::NotTrackable);
     house.spoil = nullptr;
-    tell("Parent.Industry", "Parent.Industry +");
+    tell("TEXT(Parent.Industry)", "Parent.Industry +");
     house.cycle();
     EXPECT_EQ(freshness("Account", "Above__c").freshness, Freshness::NotTrackable);
     EXPECT_THAT(freshness("Account", "Above__c").reason, HasSubstr("ends at character"));
@@ -442,7 +442,7 @@ INSTANTIATE_TEST_SUITE_P(Engines, Formulas, testing::Values(store::Engine::Sqlit
 
 TEST(FormulasOfMany, are_read_the_way_that_costs_fewest_calls) {
     FormulaHouse it({});
-    it.formula("Contact", "Industry__c", "Account.Industry");
+    it.formula("Contact", "Industry__c", "TEXT(Account.Industry)");
     for (int i = 0; i < 1500; ++i) it.person("P" + std::to_string(i), it.branch);
     it.settle();
     it.house.cycle();
@@ -493,7 +493,7 @@ TEST(FormulasOfTheDead, do_not_bring_their_people_back) {
     it.house.cycle();
     it.house.remove("Contact", it.contact);
     it.house.cycle();
-    it.formula("Contact", "Industry__c", "Account.Industry");
+    it.formula("Contact", "Industry__c", "TEXT(Account.Industry)");
     it.house.add_field("Contact", {.name = "Tier__c", .label = "Tier", .type = sandbox::Type::Boolean, .custom = true});
     it.house.cycle();
     it.house.edit("Account", it.branch, {{"Industry", text("Energy")}});
@@ -506,8 +506,8 @@ TEST(FormulasOfTheDead, do_not_bring_their_people_back) {
 
 TEST(FormulasAndKill, at_any_commit_of_a_re_reading_lose_nothing) {
     FormulaHouse it({});
-    it.formula("Contact", "Industry__c", "Account.Industry");
-    it.formula("Opportunity", "Above__c", "Account.Parent.Industry");
+    it.formula("Contact", "Industry__c", "TEXT(Account.Industry)");
+    it.formula("Opportunity", "Above__c", "TEXT(Account.Parent.Industry)");
     it.house.cycle();
     int deaths = 0;
     for (int commit = 1; commit <= 60; ++commit) {
@@ -515,7 +515,7 @@ TEST(FormulasAndKill, at_any_commit_of_a_re_reading_lose_nothing) {
         it.house.edit("Account", it.branch, {{"Industry", "Energy " + round}});
         it.house.edit("Account", it.region, {{"Industry", "Retail " + round}});
         it.change_formula("Opportunity", "Above__c",
-                          commit % 2 == 0 ? "Account.Parent.Industry" : "Account.Parent.Parent.Industry");
+                          commit % 2 == 0 ? "TEXT(Account.Parent.Industry)" : "TEXT(Account.Parent.Parent.Industry)");
         it.settle();
         it.house.close();
         const pid_t child = ::fork();
