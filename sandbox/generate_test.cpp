@@ -547,7 +547,7 @@ TEST(Generator, an_opportunitys_history_leads_to_what_it_is_now) {
         }
         ASSERT_EQ(look.cell("OpportunityHistory", rows.front(), "PrevAmount"), Cell{});
         for (std::size_t i = 1; i < rows.size(); ++i) {
-            const auto cell = [&](std::size_t at, const char* field) {
+            const auto cell = [&look, &rows = rows](std::size_t at, const char* field) {
                 return look.cell("OpportunityHistory", rows[at], field);
             };
             ASSERT_LE(cell(i - 1, "CreatedDate"), cell(i, "CreatedDate"));
