@@ -34,6 +34,7 @@ public:
     struct Label {
         record::Freshness freshness = record::Freshness::Exact;
         std::string reason;  ///< why it is not exact, with the path that leads there; empty: it is
+        bool operator==(const Label&) const = default;
     };
     struct Formula {
         const store::MirrorField* field = nullptr;
