@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::size_t records_max = 200;
 constexpr std::size_t parts_max = 25;
+constexpr std::size_t query_parts_max = 5;  // of a composite request, collections among them
 constexpr std::size_t retrieved_max = 2000;
 constexpr const char* rolled_back =
     "Record rolled back because not all records were valid and the request was using AllOrNone header";
@@ -275,12 +276,24 @@ http::Answer Composite::composite(const Call& call) {
     if (parts->size() > parts_max)
         return error_answer(400, "INVALID_INPUT", "Limit of 25 operations in one composite request exceeded.");
     std::set<std::string> references;
+    std::size_t queries = 0;
     for (const auto& part : *parts) {
         const auto reference = part.is_object() ? text_at(part.as_object(), "referenceId") : std::nullopt;
         if (!reference) return error_answer(400, "INVALID_INPUT", "Each operation needs a referenceId.");
         if (!references.insert(*reference).second)
             return error_answer(400, "INVALID_INPUT", "The referenceId " + *reference + " is used more than once.");
+        const std::string url = text_at(part.as_object(), "url").value_or("");
+        for (const char* kind : {"/query", "/queryAll", "/composite/sobjects"}) {
+            const std::size_t at = url.find(kind);
+            if (at == std::string::npos) continue;
+            const std::string_view rest = std::string_view(url).substr(at + std::string_view(kind).size());
+            if (!rest.empty() && rest.front() != '?' && rest.front() != '/') continue;
+            ++queries;
+            break;
+        }
     }
+    if (queries > query_parts_max)
+        return error_answer(400, "INVALID_INPUT", "Limit of 5 queries in one composite request exceeded.");
     const bool all_or_none = bool_at(parsed->as_object(), "allOrNone").value_or(false);
 
     struct Part {

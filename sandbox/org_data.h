@@ -283,6 +283,8 @@ bool is_history(const Object& object);
 void check_rules(Draft& draft);               ///< after the general checks, before unique keys
 void derive_fields(Draft& draft);             ///< fields that follow from others
 void after_save(Draft& draft, bool created);  ///< what a save does to other rows
+/// What it does to other rows that a record was deleted or came back.
+void after_life_change(Org::Impl& org, int object, std::int64_t row, std::string_view actor);
 
 // Building blocks of writes that are more than one record's (org_write.cpp).
 WriteResult insert_record(Org::Impl& org, int object, const Values& values, std::string_view actor);

@@ -118,6 +118,28 @@ void keep_one_primary(Draft& draft) {
     if (!shown && !another) set_fields(org, packed_object(*deal), packed_row(*deal), {{"ContactId", contact}}, "");
 }
 
+/// An opportunity shows no contact of a role that is gone, and shows it again when the role comes back, unless another
+/// role has become the primary one.
+void follow_primary(Org::Impl& org, int object, int64_t row, std::string_view actor) {
+    const Object& role = org.schema.at(object);
+    const Cell place = org.read(object, row, role.find("OpportunityId"), Sight::Writer);
+    const std::optional<int64_t> deal =
+        std::holds_alternative<std::string>(place) ? org.resolve(std::get<std::string>(place)) : std::nullopt;
+    if (!deal || !org.is_live(packed_object(*deal), packed_row(*deal), Sight::Writer)) return;
+    std::optional<int64_t> primary;
+    for (const int64_t at : org.referring(object, role.find("OpportunityId"), *deal, Sight::Writer)) {
+        if (at == row || !org.is_live(object, at, Sight::Writer)) continue;
+        if (cell_of(org, object, at, "IsPrimary") == Cell{true}) primary = at;
+    }
+    if (org.is_live(object, row, Sight::Writer) && cell_of(org, object, row, "IsPrimary") == Cell{true}) {
+        if (primary) set_fields(org, object, row, {{"IsPrimary", false}}, actor);
+        if (!primary) primary = row;
+    }
+    const Cell contact = primary ? cell_of(org, object, *primary, "ContactId") : Cell{};
+    if (cell_of(org, packed_object(*deal), packed_row(*deal), "ContactId") == contact) return;
+    set_fields(org, packed_object(*deal), packed_row(*deal), {{"ContactId", contact}}, "");
+}
+
 // --- People.
 
 void derive_person(Draft& draft) {
@@ -302,6 +324,10 @@ void after_save(Draft& draft, bool created) {
     if (rule == nullptr) return;
     if (created && rule->after_insert != nullptr) rule->after_insert(draft);
     if (rule->after_save != nullptr) rule->after_save(draft);
+}
+
+void after_life_change(Org::Impl& org, int object, std::int64_t row, std::string_view actor) {
+    if (org.schema.at(object).name == "OpportunityContactRole") follow_primary(org, object, row, actor);
 }
 
 }  // namespace lockstep::sandbox

@@ -400,6 +400,38 @@ TEST_F(OrgTest, one_primary_role_takes_over_from_the_other) {
     EXPECT_EQ(get("Opportunity", id, "ContactId"), Cell{});
 }
 
+TEST_F(OrgTest, an_opportunity_shows_the_contact_of_its_primary_role_only_while_that_lives) {
+    const std::string ada = insert("Contact", {{"LastName", text("Bell")}});
+    const std::string bob = insert("Contact", {{"LastName", text("Cole")}});
+    const std::string id = insert("Opportunity", deal());
+    const auto role_of = [&](const std::string& contact, bool primary) {
+        return insert("OpportunityContactRole",
+                      {{"OpportunityId", text(id)}, {"ContactId", text(contact)}, {"IsPrimary", Cell{primary}}});
+    };
+    const int roles = object("OpportunityContactRole"), contacts = object("Contact");
+    const std::string first = role_of(ada, true);
+    const std::string second = role_of(bob, false);
+    EXPECT_TRUE(org_->remove(roles, second, actor()).ok());
+    EXPECT_EQ(get("Opportunity", id, "ContactId"), text(ada));
+
+    // A contact takes its roles along, into the bin and out of it.
+    EXPECT_TRUE(org_->remove(contacts, ada, actor()).ok());
+    EXPECT_EQ(get("Opportunity", id, "ContactId"), Cell{});
+    EXPECT_TRUE(org_->undelete(contacts, ada, actor()).ok());
+    EXPECT_EQ(get("Opportunity", id, "ContactId"), text(ada));
+
+    // A role that comes back when another has taken its place is not the primary one any more.
+    EXPECT_TRUE(org_->remove(contacts, ada, actor()).ok());
+    const std::string third = role_of(bob, true);
+    EXPECT_TRUE(org_->undelete(contacts, ada, actor()).ok());
+    EXPECT_EQ(get("Opportunity", id, "ContactId"), text(bob));
+    EXPECT_EQ(get("OpportunityContactRole", first, "IsPrimary"), Cell{false});
+    EXPECT_EQ(get("OpportunityContactRole", third, "IsPrimary"), Cell{true});
+
+    EXPECT_TRUE(org_->remove(roles, third, actor()).ok());
+    EXPECT_EQ(get("Opportunity", id, "ContactId"), Cell{});
+}
+
 TEST_F(OrgTest, a_new_address_forgets_that_the_old_one_bounced) {
     const std::string id = insert("Contact", {{"LastName", text("Bell")}, {"Email", text("a@acme.example")}});
     update("Contact", id, {{"EmailBouncedReason", text("550 unknown")}, {"EmailBouncedDate", Cell{kStart.seconds}}});

@@ -543,6 +543,7 @@ void delete_row(Org::Impl& org, int object, int64_t row, int64_t batch, std::str
     for (const auto& [child, at] : children) {
         if (org.is_live(child, at, Sight::Writer)) delete_row(org, child, at, batch, actor, true);
     }
+    after_life_change(org, object, row, actor);
 }
 
 WriteResult Org::insert(int object, const Values& values, std::string_view actor) {
@@ -593,7 +594,9 @@ WriteResult Org::undelete(int object, std::string_view id, std::string_view acto
         return result;
     }
     impl_->transact([&] {
+        std::vector<std::pair<int, int64_t>> back;
         with_cascade(*impl_, object, found.row, [&](int at_object, int64_t row) {
+            back.emplace_back(at_object, row);
             Version version = impl_->copy_latest(at_object, row);
             version.life = Life::Live;
             version.deleted_at = version.batch = 0;
@@ -609,6 +612,7 @@ WriteResult Org::undelete(int object, std::string_view id, std::string_view acto
             set("MasterRecordId", {});
             impl_->set_version(at_object, row, std::move(version));
         });
+        for (const auto& [at_object, row] : back) after_life_change(*impl_, at_object, row, actor);
         return true;
     });
     return result;
