@@ -458,7 +458,9 @@ Trouble trouble_of(CURLcode code, CURL* handle, const Arrival& arrival, const Li
     }
 }
 
-Error explain(CURLcode code, CURL* handle, const Arrival& arrival, const Limits& limits, const char* detail) {
+/// `ca_file`: the additional authority, where there is one.
+Error explain(CURLcode code, CURL* handle, const Arrival& arrival, const Limits& limits, const char* detail,
+              const std::string& ca_file) {
     const std::string& host = arrival.from();
     const bool is_cut = code == CURLE_PARTIAL_FILE ||
                         (arrival.header_done() && (code == CURLE_RECV_ERROR || code == CURLE_GOT_NOTHING));
@@ -468,6 +470,11 @@ Error explain(CURLcode code, CURL* handle, const Arrival& arrival, const Limits&
         return {.kind = Kind::BadReply,
                 .what = "The answer of " + host + " was cut after " + to_bytes(static_cast<std::uint64_t>(received)),
                 .hint = "try again"};
+    }
+    if (code == CURLE_SSL_CACERT_BADFILE && ca_file.empty()) {
+        return {.kind = Kind::Unavailable,
+                .what = "This machine has no list of certificate authorities to check " + host + " against",
+                .hint = "install the package ca-certificates"};
     }
     if (code == CURLE_SSL_CACERT_BADFILE) {
         return {.kind = Kind::Invalid,
@@ -551,7 +558,7 @@ private:
 
         const CURLcode code = curl_easy_perform(curl);
         std::optional<Error> error = arrival.error();
-        if (!error && code != CURLE_OK) error = explain(code, curl, arrival, limits, detail.data());
+        if (!error && code != CURLE_OK) error = explain(code, curl, arrival, limits, detail.data(), ca_file_);
         // A handle whose transfer failed has no connection worth keeping, and may be in a state it does not leave.
         if (error) return *std::move(error);
         curl_easy_reset(curl);  // forgets the options, which point into this frame, and keeps the connections
