@@ -107,6 +107,15 @@ public:
             response.body.replace(at, from.size(), "\"calculatedFormula\":\"" + instead + "\"");
         };
     }
+    /// A cycle in which no formula can be read anew.
+    void cycle_without_re_reading() {
+        house.wire = [](const http::Request& request) -> std::optional<Error> {
+            if (request.target.find("Id+IN+(") == std::string::npos) return std::nullopt;
+            return Error{.kind = Kind::BadReply, .what = "The wire failed"};
+        };
+        EXPECT_FALSE(house.try_cycle());
+        house.wire = nullptr;
+    }
     void expect_in_step() { EXPECT_EQ(house.differences(), Strings()); }
 
     House house;
@@ -359,12 +368,7 @@ TEST_P(Formulas, of_a_reading_that_failed_are_told_and_made_good_later) {
     formula("Contact", "Industry__c", "TEXT(Account.Industry)");
     house.cycle();
     house.edit("Account", branch, {{"Industry", text("Energy")}});
-    house.wire = [](const http::Request& request) -> std::optional<Error> {
-        if (request.target.find("Id+IN+(") == std::string::npos) return std::nullopt;
-        return Error{.kind = Kind::BadReply, .what = "The wire failed"};
-    };
-    EXPECT_FALSE(house.try_cycle());
-    house.wire = nullptr;
+    cycle_without_re_reading();
     EXPECT_EQ(value("industry__c", "crm_contact", contact), "Media");
     EXPECT_THAT(freshness("Contact", "Industry__c").reason, HasSubstr("its last reading failed"));
     house.cycle();
@@ -378,12 +382,7 @@ TEST_P(Formulas, are_read_as_a_whole_when_the_log_they_follow_was_pruned) {
     formula("Contact", "Industry__c", "TEXT(Account.Industry)");
     house.cycle();
     house.edit("Account", branch, {{"Industry", text("Energy")}});
-    house.wire = [](const http::Request& request) -> std::optional<Error> {
-        if (request.target.find("Id+IN+(") == std::string::npos) return std::nullopt;
-        return Error{.kind = Kind::BadReply, .what = "The wire failed"};
-    };
-    EXPECT_FALSE(house.try_cycle());
-    house.wire = nullptr;
+    cycle_without_re_reading();
     house.db().write([](store::Transaction& tx) {
         while (store::prune_log(tx, tx.now().plus(1), 1'000) > 0) {
         }
