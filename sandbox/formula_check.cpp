@@ -68,25 +68,10 @@ std::optional<Sort> sort_of(const Field& field) {
 }
 
 /// What a formula field of the type must give; nothing: there are none.
-std::optional<Sort> sort_given(Type type) {
-    switch (type) {
-        case Type::String:
-            return Sort::Text;
-        case Type::Double:
-        case Type::Currency:
-        case Type::Percent:
-            return Sort::Number;
-        case Type::Boolean:
-            return Sort::Boolean;
-        case Type::Date:
-            return Sort::Date;
-        case Type::DateTime:
-            return Sort::DateTime;
-        case Type::Time:
-            return Sort::Time;
-        default:
-            return std::nullopt;
-    }
+std::optional<Sort> sort_given(const Field& field) {
+    constexpr std::array types{Type::String,  Type::Double, Type::Currency, Type::Percent,
+                               Type::Boolean, Type::Date,   Type::DateTime, Type::Time};
+    return std::ranges::find(types, field.type) == types.end() ? std::nullopt : sort_of(field);
 }
 
 Error no_field(std::string_view path, std::string hint = {}) {
@@ -161,7 +146,7 @@ private:
             : compiler_(compiler), schema_(compiler.schema_), object_(object), field_(field) {}
 
         Result<std::unique_ptr<const Program>> program() {
-            const auto wanted = sort_given(field_.type);
+            const auto wanted = sort_given(field_);
             if (!wanted)
                 return wrong(std::string("A formula field can not be of type ") + sandbox::name(field_.type) + ".",
                              "use string, double, currency, percent, boolean, date, datetime or time");

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/text.h"
 
 namespace lockstep::server {
@@ -17,10 +19,11 @@ std::vector<std::string> names_of(const std::vector<OptionWord>& options) {
 /// A case pattern of the options that take a value of this kind; matches nothing when there is none.
 std::string options_with(const std::vector<CommandWord>& commands, const std::vector<OptionWord>& common,
                          bool (*wanted)(const std::string& value)) {
-    std::vector<std::string> names;
+    std::vector<std::string> names;  // each once: commands share options
     const auto add = [&](const std::vector<OptionWord>& options) {
         for (const OptionWord& option : options) {
-            if (wanted(option.value)) names.push_back(option.name);
+            const bool known = std::ranges::find(names, option.name) != names.end();
+            if (wanted(option.value) && !known) names.push_back(option.name);
         }
     };
     add(common);

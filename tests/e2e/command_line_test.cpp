@@ -12,6 +12,7 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "tests/e2e/output.h"
 #include "tests/support/postgres.h"
 #include "tests/support/process.h"
 #include "tests/support/sandbox.h"
@@ -23,16 +24,6 @@ using support::Ended;
 using support::Sandbox;
 using testing::HasSubstr;
 using testing::Not;
-
-json::value parsed(const std::string& text) {
-    Result<json::value> value = parse_json(text);
-    EXPECT_TRUE(value.ok()) << text;
-    return value.ok() ? *value : json::value();
-}
-
-std::string text(const json::value& value) {
-    return value.is_string() ? std::string(value.get_string()) : json::serialize(value);
-}
 
 /// A small org and a data folder of its own.
 struct CommandLine : testing::Test {

@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "base/json.h"
+#include "tests/e2e/output.h"
 #include "tests/support/process.h"
 #include "tests/support/sandbox.h"
 
@@ -18,16 +19,6 @@ using support::OnTerminal;
 using support::Sandbox;
 using testing::HasSubstr;
 using testing::Not;
-
-json::value parsed(const std::string& text) {
-    Result<json::value> value = parse_json(text);
-    EXPECT_TRUE(value.ok()) << text;
-    return value.ok() ? *value : json::value();
-}
-
-std::string text(const json::value& value) {
-    return value.is_string() ? std::string(value.get_string()) : json::serialize(value);
-}
 
 std::int64_t number(const json::value& value) {
     return value.to_number<std::int64_t>();
