@@ -142,7 +142,8 @@ public:
     Result<void> read(const Selection& selection, const PageSink& sink);
     /// Reads a selection by Bulk 2.0. Goes on at `position` (the caller keeps it beside what it applied); a job that
     /// is gone, failed or expired is an error Rejected with code "BULK_JOB_LOST" after which the caller starts a new
-    /// job. Fetching, reading and using pages go on side by side. Pages are sized to about `page_bytes`.
+    /// job. Fetching, reading and using pages go on side by side. Pages are sized to about `page_bytes`. The job is
+    /// removed when the sink has taken its last page.
     struct BulkOptions {
         /// Some of them are in memory at once: fetched, waiting, read, written. Keeps the tool under 128 MB.
         std::size_t page_bytes = 8u << 20;
@@ -164,6 +165,9 @@ public:
     /// Has Salesforce begin with a bulk job that open_bulk will read, so that it prepares several side by side. Returns
     /// its id, to be remembered before its result is read. One call.
     Result<std::string> start_bulk(const Selection& selection);
+    /// Removes a job whose result is of no more use; Salesforce would keep it for seven days. One call, and nothing is
+    /// lost when it fails.
+    void remove_bulk(const std::string& job);
 
     /// The delete log between two server times. Errors: Rejected with code INVALID_REPLICATION_DATE – the log does not
     /// reach back that far: compare key sets instead.

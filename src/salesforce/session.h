@@ -88,6 +88,7 @@ public:
     Result<http::Response> get(std::string_view path, const http::Headers& headers = {}, std::string memory = {});
     Result<http::Response> post(std::string_view path, std::string_view json_body);
     Result<http::Response> patch(std::string_view path, std::string_view json_body);
+    /// Tried once, without a wait: what is removed is of no more use to us, so that nobody minds when it stays.
     Result<http::Response> remove(std::string_view path);
     /// SOAP's getUserInfo, read by soap.h: the token stands in the body, the answer is text/xml. Errors as above.
     Result<http::Response> ask_user_info();
@@ -113,10 +114,10 @@ public:
 
 private:
     Result<http::Response> call(std::string_view method, std::string_view path, const http::Headers& headers,
-                                std::string_view json_body, std::string memory = {});
+                                std::string_view json_body, int tries_max, std::string memory = {});
     /// Completes `request`, whose target is host-relative and which `sign` gives the token, and makes the call.
     Result<http::Response> call(http::Request request, void (*sign)(http::Request&, const std::string& access_token),
-                                std::string memory = {});
+                                int tries_max, std::string memory = {});
     Result<Token> token_other_than(std::string_view stale);
     Result<Token> renew();
     Result<Token> ask_for_token();
