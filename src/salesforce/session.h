@@ -103,6 +103,10 @@ public:
     std::optional<Timestamp> server_time() const;
     /// Server time minus local time at the latest answer, in seconds.
     std::int64_t clock_skew_s() const;
+    /// Server time as this machine's clock makes it out: good enough to ask by, never to be remembered.
+    Timestamp server_time_about_now() const { return world_.clock.now().plus(clock_skew_s()); }
+    /// The world's monotonic clock, to measure how long an answer took.
+    std::int64_t mono_ms() const { return world_.clock.mono_ms(); }
     struct Quota {
         std::int64_t used = 0, max = 0;
     };
