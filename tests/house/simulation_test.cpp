@@ -1,5 +1,5 @@
 // A sandbox org lives by a seed, the wire fails by it, processes end by it; our copy must be the org's whenever a cycle
-// went well. The long form: LOCKSTEP_SIM_SEEDS=1000 (./dev sim).
+// went well. The long form is ./dev sim.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -13,9 +13,9 @@
 namespace lockstep::tests {
 namespace {
 
-int seeds_wanted() {
-    const char* const wanted = std::getenv("LOCKSTEP_SIM_SEEDS");
-    return wanted == nullptr ? 6 : static_cast<int>(parse_int(wanted).value_or(6));
+int number_of(const char* variable, int otherwise) {
+    const char* const wanted = std::getenv(variable);
+    return wanted == nullptr ? otherwise : static_cast<int>(parse_int(wanted).value_or(otherwise));
 }
 
 /// Contact id → opportunities it has a living role in, asked of the org alone.
@@ -107,7 +107,9 @@ TEST_P(Simulation, our_copy_is_the_org_s_after_every_cycle_that_went_well) {
     EXPECT_EQ(idle.created() + idle.updated() + idle.deleted() + idle.activities, 0);
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, Simulation, testing::Range(1, seeds_wanted() + 1));
+const int kFrom = number_of("LOCKSTEP_SIM_FROM", 1);
+INSTANTIATE_TEST_SUITE_P(Seeds, Simulation, testing::Range(kFrom, kFrom + number_of("LOCKSTEP_SIM_SEEDS", 6)),
+                         [](const auto& info) { return "seed_" + std::to_string(info.param); });
 
 }  // namespace
 }  // namespace lockstep::tests
