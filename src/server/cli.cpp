@@ -9,8 +9,10 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "server/commands/commands.h"
+#include "server/completion.h"
 #include "server/parts.h"
 #include "store/lease.h"
 
@@ -44,6 +46,9 @@ Rules
   rules          which fields travel which way, and who wins
   schema         the objects and fields that are kept, and in which tables
 
+Shell
+  completion     the script that completes commands and options in bash or zsh
+
 Options of every command
   --data DIR       folder of key, database and settings
                    (LOCKSTEP_DATA; ~/.local/share/lockstep)
@@ -61,6 +66,11 @@ reached or is throttled, 5 another process works on this data, 6 not found, 7 da
 130 stopped before the end.
 )";
 
+/// A range that is told when it is left, not in the help.
+CLI::Validator in_range(int least, int most) {
+    return CLI::Range(least, most).description("");
+}
+
 /// What the command line said.
 struct Call {
     Place place;
@@ -76,16 +86,20 @@ public:
         app_.require_subcommand(1);
         app_.get_formatter()->column_width(34);
         app_.get_formatter()->label("REQUIRED", "(needed)");
+        app_.get_formatter()->label("Positionals", "Arguments");
+        app_.get_formatter()->label("Excludes", "not with");
         app_.set_version_flag("--version", fmt::format("lockstep {}", kVersion));
-        app_.add_option("--data", call.place.data, "Folder of key, database and settings");
-        app_.add_option("--database", call.place.database, "Path of a SQLite file, or postgres://user@host/db");
-        app_.add_option("--key-file", call.place.key_file, "The master key");
+        app_.add_option("--data", call.place.data, "Folder of key, database and settings")->type_name("DIR");
+        app_.add_option("--database", call.place.database, "Path of a SQLite file, or postgres://user@host/db")
+            ->type_name("FILE");
+        app_.add_option("--key-file", call.place.key_file, "The master key")->type_name("FILE");
         app_.add_flag("--json", call.json, "One JSON document instead of text");
         app_.add_flag("--verbose", call.verbose, "Tell on standard error what is being done");
         set_up_commands();
         sync_commands();
         look_commands();
         rules_commands();
+        shell_commands();
     }
     CLI::App& app() { return app_; }
 
@@ -146,19 +160,24 @@ private:
             "serve", "Cycle after cycle until Ctrl-C or SIGTERM, one line each.",
             [this](Context& context) { return serve(context, serve_); },
             "With --json each cycle is one line of JSON. A second signal ends the process at once; nothing is lost.\n");
-        serve_app->add_option("--interval", serve_.interval_s, "Between two cycles (interval_s of lockstep.toml; 300)")
+        serve_app
+            ->add_option("--interval", serve_.interval_s,
+                         "Pause between two cycles (default: interval_s of lockstep.toml, 300)")
             ->type_name("SECONDS")
-            ->check(CLI::Range(1, 86400));
+            ->check(in_range(1, 86'400));
         serve_app->add_option("--cycles", serve_.cycles_max, "End after so many cycles")
             ->type_name("N")
-            ->check(CLI::Range(1, 1'000'000));
+            ->check(in_range(1, 1'000'000));
         serve_app->add_flag("--suggest", serve_.suggest, "Name a command that shows something of what a cycle brought");
         command("status", "Where the sync stands: objects, counts, errors, API calls.", status);
-        CLI::App* const history_app = command("history", "The steps of the latest cycles, newest first.",
-                                              [this](Context& context) { return history(context, cycles_); });
-        history_app->add_option("--cycles", cycles_, "How many cycles (3)")
+        CLI::App* const history_app = command(
+            "history", "The steps of the latest cycles, newest first.",
+            [this](Context& context) { return history(context, cycles_); },
+            "After a day, cycles that found nothing are one line together. Settings "
+            "[history] and [log] tell how\nlong what is kept.\n");
+        history_app->add_option("--cycles", cycles_, "How many cycles (default 3)")
             ->type_name("N")
-            ->check(CLI::Range(1, 10'000));
+            ->check(in_range(1, 10'000));
         CLI::App* const errors_app =
             command("errors", "Records and steps that failed, with Salesforce's words, newest first.",
                     [this](Context& context) { return errors(context, errors_); });
@@ -208,7 +227,9 @@ private:
         CLI::App* const rules_app = command(
             "rules", "Which fields travel which way, and who wins.",
             [this](Context& context) { return rules(context, rules_); },
-            "Files DIR/rules/*.toml override the rules Lockstep comes with.\n");
+            "Ways: -> from Salesforce to us, <- from us to Salesforce, <-> both, -- neither. Today nothing is written "
+            "to\n"
+            "Salesforce. Files DIR/rules/*.toml override the rules Lockstep comes with.\n");
         rules_app->add_option("OBJECT", rules_.object, "Show the fields of this object")->type_name("");
         rules_app->add_flag("--check", rules_.check,
                             "Hold the rules against the org; ends with 1 when the sync can not run like this");
@@ -217,8 +238,56 @@ private:
         schema_app->add_option("OBJECT", object_, "Show the fields of this object")->type_name("");
     }
 
+    void shell_commands() {
+        CLI::App* const completion_app = command(
+            "completion", "The script that completes commands and options in your shell.",
+            [this](Context& context) -> Result<int> {
+                const bool zsh = shell_ == "zsh";
+                const std::string script = zsh ? zsh_completion(command_words(), option_words(app_))
+                                               : bash_completion(command_words(), option_words(app_));
+                context.out.document(to_pretty(json::object{{"shell", shell_}, {"script", script}}));
+                context.out.line(std::string_view(script).substr(0, script.size() - 1));
+                return kDone;
+            },
+            "  bash, in ~/.bashrc:                  source <(lockstep completion bash)\n"
+            "  zsh, in ~/.zshrc and after compinit: source <(lockstep completion zsh)\n");
+        completion_app->add_option("SHELL", shell_, "bash or zsh")
+            ->type_name("")
+            ->required()
+            ->check(CLI::IsMember({"bash", "zsh"}, CLI::ignore_case));
+    }
+
+    /// The options of `app` as a shell completes them; help is every command's.
+    static std::vector<OptionWord> option_words(const CLI::App& app) {
+        std::vector<OptionWord> words;
+        for (const CLI::Option* const option : app.get_options()) {
+            if (option->get_lnames().empty() || option->get_lnames().front() == "help") continue;
+            const bool takes_value = option->get_type_size() > 0;
+            words.push_back({.name = "--" + option->get_lnames().front(),
+                             .what = option->get_description(),
+                             .value = takes_value ? option->get_type_name() : ""});
+        }
+        return words;
+    }
+    std::vector<CommandWord> command_words() const {
+        std::vector<CommandWord> words;
+        for (const CLI::App* const one : app_.get_subcommands([](const CLI::App*) { return true; })) {
+            CommandWord word{.name = one->get_name(), .what = one->get_description(), .options = option_words(*one)};
+            const CLI::Option* const object = one->get_option_no_throw("OBJECT");
+            const auto rules = object == nullptr ? Result<sync::Rules>(Error()) : sync::Rules::read("");
+            if (rules.ok()) {
+                for (const sync::ObjectRules& known : rules->objects()) word.first.push_back(known.salesforce);
+            }
+            if (word.name == "completion") word.first = {"bash", "zsh"};
+            words.push_back(std::move(word));
+        }
+        return words;
+    }
+
     static void limit(CLI::App* app, int& rows_max) {
-        app->add_option("--limit", rows_max, "At most so many (50)")->type_name("N")->check(CLI::Range(1, 1'000'000));
+        app->add_option("--limit", rows_max, "At most so many (default 50)")
+            ->type_name("N")
+            ->check(in_range(1, 1'000'000));
     }
 
     Call& call_;
@@ -229,7 +298,7 @@ private:
     ServeOptions serve_;
     int cycles_ = 3;
     ErrorsOptions errors_;
-    std::string who_, object_;
+    std::string who_, object_, shell_;
     ActivitiesOptions activities_;
     OpportunitiesOptions opportunities_;
     ExplainOptions explain_;

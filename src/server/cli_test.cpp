@@ -27,8 +27,9 @@ struct CliTest : testing::Test {
 
 TEST_F(CliTest, help_names_every_command_and_ends_well) {
     EXPECT_EQ(call({"--help"}), kDone);
-    for (const char* const command : {"connect", "disconnect", "doctor", "sync", "serve", "status", "history", "errors",
-                                      "person", "activities", "opportunities", "explain", "rules", "schema"}) {
+    for (const char* const command :
+         {"connect", "disconnect", "doctor", "sync", "serve", "status", "history", "errors", "person", "activities",
+          "opportunities", "explain", "rules", "schema", "completion"}) {
         EXPECT_NE(out.str().find(std::string("\n  ") + command), std::string::npos) << command;
         std::ostringstream help;
         EXPECT_EQ(run("lockstep", {command, "--help"}, {.out = help, .err = err}, world), kDone);

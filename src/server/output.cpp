@@ -150,7 +150,8 @@ void Output::pairs(const std::vector<std::pair<std::string, std::string>>& pairs
     for (const auto& [name, value] : pairs) {
         if (value.empty()) continue;
         const std::string padding(width - length_in_characters(name), ' ');
-        line(styled(name, Style::Dim) + padding + "  " + value);
+        // An address has lines of its own.
+        line(styled(name, Style::Dim) + padding + "  " + join(split(value, '\n'), ", "));
     }
 }
 
