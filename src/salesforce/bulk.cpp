@@ -12,6 +12,7 @@
 #include "base/ahead.h"
 #include "base/check.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/sfid.h"
 #include "base/text.h"
 #include "salesforce/connector.h"
@@ -386,6 +387,7 @@ Result<void> Connector::read_bulk(const Selection& selection, BulkPosition posit
         position.job = TRY(create_job(session_, selection)).id;
         position.fresh = true;
     }
+    const std::string job = position.job;
     BulkReader reader(std::make_unique<BulkReader::State>(session_, selection, std::move(position), options));
     while (auto came = reader.next()) {
         Taken taken = TRY(*std::move(came));
@@ -393,7 +395,13 @@ Result<void> Connector::read_bulk(const Selection& selection, BulkPosition posit
         // What the sink left, that is; mostly all of it.
         reader.take_back(std::move(taken.page.rows));  // NOLINT(bugprone-use-after-move)
     }
+    remove_bulk(job);
     return {};
+}
+
+void Connector::remove_bulk(const std::string& job) {
+    const auto removed = session_.remove("/jobs/query/" + job);
+    if (!removed.ok()) log::debug("a bulk job was not removed", {{"job", job}, {"why", name(removed.error().kind)}});
 }
 
 }  // namespace lockstep::salesforce

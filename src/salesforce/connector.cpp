@@ -16,8 +16,6 @@ namespace lockstep::salesforce {
 
 namespace {
 
-constexpr std::int64_t kMinuteS = 60;
-
 Error bad_reply(std::string what) {
     return {.kind = Kind::BadReply,
             .what = std::move(what),
@@ -51,40 +49,6 @@ Result<std::vector<std::vector<std::string>>> query_rows(Session& session, const
         return rows;
     };
     return fetch(session, "/query?q=" + url_encode(to_soql(selection, false)), {}, read);
-}
-
-std::optional<Timestamp> moment_at(const json::object& object, std::string_view key) {
-    const auto text = text_at(object, key);
-    return text ? parse_timestamp(*text) : std::nullopt;
-}
-
-Result<Deleted> parse_deleted(std::string_view body, Timestamp since) {
-    const json::value parsed = TRY(parse_json(body));
-    const json::object* answer = parsed.if_object();
-    const json::array* list = answer == nullptr ? nullptr : array_at(*answer, "deletedRecords");
-    if (list == nullptr) return bad_reply("The delete log's answer lacks its records");
-    const auto covered = moment_at(*answer, "latestDateCovered");
-    const auto earliest = moment_at(*answer, "earliestDateAvailable");
-    if (!covered || !earliest) return bad_reply("The delete log's answer does not tell what time it covers");
-    if (*earliest > since) {
-        return Error{.kind = Kind::Rejected,
-                     .what = fmt::format("The delete log reaches back to {} only", to_string(*earliest)),
-                     .hint = "what was deleted before is found by comparing all ids",
-                     .code = "INVALID_REPLICATION_DATE"};
-    }
-    Deleted deleted{.covered = *covered};
-    for (const json::value& entry : *list) {
-        const json::object* record = entry.if_object();
-        const auto id = record == nullptr ? std::nullopt : normalize_id(text_at(*record, "id").value_or(""));
-        const auto at = record == nullptr ? std::nullopt : moment_at(*record, "deletedDate");
-        if (!id || !at) return bad_reply("An entry of the delete log lacks its id or its time");
-        deleted.rows.push_back({.id = *id, .at = *at});
-    }
-    return deleted;
-}
-
-Timestamp minute_of(Timestamp at) {
-    return {at.seconds - ((at.seconds % kMinuteS) + kMinuteS) % kMinuteS};
 }
 
 /// The user's id, last segment of ".../id/00D…/005…".
@@ -225,15 +189,14 @@ Result<std::map<std::string, std::int64_t, IgnoringCase>> Connector::approximate
 
 Result<Deleted> Connector::deleted(std::string_view object, Timestamp since, Timestamp until) {
     if (!is_api_name(object)) return no_such_object(object);
-    // The log knows minutes only and wants more than one between the two; a start moved back costs a few repeats.
-    const Timestamp end = minute_of(until);
-    const Timestamp start = std::min(minute_of(since), end.plus(-2 * kMinuteS));
-    const std::string path = fmt::format("/sobjects/{}/deleted/?start={}&end={}", object, url_encode(to_string(start)),
-                                         url_encode(to_string(end)));
-    auto whole = fetch(session_, path, {}, [&](http::Response&& answer) { return parse_deleted(answer.body, since); });
+    const auto [start, end] = delete_log_window(since, until);
+    auto whole = fetch(session_, deleted_path(object, since, until), {},
+                       [&](http::Response&& answer) { return parse_deleted(answer.body, since); });
     const bool too_many = !whole.ok() && whole.error().code == "EXCEEDED_ID_LIMIT";
-    const Timestamp middle = minute_of({start.seconds + (end.seconds - start.seconds) / 2});
-    if (!too_many || middle.seconds - start.seconds < 2 * kMinuteS) return whole;
+    constexpr std::int64_t shortest_s = 120;
+    Timestamp middle = start.plus((end.seconds - start.seconds) / 2);
+    middle = middle.plus(-(middle.seconds % 60));
+    if (!too_many || middle.seconds - start.seconds < shortest_s) return whole;
     Deleted first = TRY(deleted(object, start, middle));
     // Transactions in flight hold the log back: what lies behind such a place is not complete yet.
     if (first.covered < middle) return first;

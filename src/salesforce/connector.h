@@ -110,6 +110,31 @@ struct Deleted {
     Timestamp covered;  ///< use as the next start (salesforce-api 11)
 };
 
+/// What a survey asks of one object.
+struct Question {
+    std::string object;
+    /// Its description: whole, or only if it changed since the moment an earlier survey told (Findings::described).
+    std::optional<Timestamp> described;
+    /// Its records: a selection with its fields and its `since`, up to now: `until` does not apply.
+    std::optional<Selection> changes;
+    /// Its delete log from here to now.
+    std::optional<Timestamp> deleted_since;
+};
+
+/// What a survey found out. What is absent was not asked, or came in no usable form: ask for it by its own verb.
+struct Findings {
+    bool same_description = false;  ///< as it was at `Question::described`
+    bool no_object = false;         ///< there is none, or the user may not see it
+    std::optional<record::Object> description;
+    /// What to ask with the next time; nothing: not told, or so young that the same second may bring another change.
+    std::optional<Timestamp> described;
+    std::optional<Page> changes;
+    bool too_many_changes = false;  ///< more than a survey carries
+    std::optional<Deleted> deleted;
+    /// Server time before which nothing can be missing in `changes` but what its transaction still hid.
+    Timestamp asked_at;
+};
+
 /// Reads what one Salesforce org holds and what changed in it. Knows nothing of our store.
 ///
 /// Every page is verified before anybody sees it: body complete, content type right, JSON or CSV parses, count and
@@ -142,7 +167,8 @@ public:
     Result<void> read(const Selection& selection, const PageSink& sink);
     /// Reads a selection by Bulk 2.0. Goes on at `position` (the caller keeps it beside what it applied); a job that
     /// is gone, failed or expired is an error Rejected with code "BULK_JOB_LOST" after which the caller starts a new
-    /// job. Fetching, reading and using pages go on side by side. Pages are sized to about `page_bytes`.
+    /// job. Fetching, reading and using pages go on side by side. Pages are sized to about `page_bytes`. The job is
+    /// removed when the sink has taken its last page.
     struct BulkOptions {
         /// Some of them are in memory at once: fetched, waiting, read, written. Keeps the tool under 128 MB.
         std::size_t page_bytes = 8u << 20;
@@ -164,6 +190,17 @@ public:
     /// Has Salesforce begin with a bulk job that open_bulk will read, so that it prepares several side by side. Returns
     /// its id, to be remembered before its result is read. One call.
     Result<std::string> start_bulk(const Selection& selection);
+    /// Removes a job whose result is of no more use; Salesforce would keep it for seven days. One call, and nothing is
+    /// lost when it fails.
+    void remove_bulk(const std::string& job);
+
+    /// Asks about many objects in as few calls as can be: composite calls, each with up to 25 parts of which 5 are
+    /// queries, and each counted as one. One Findings a question, in their order. Meant for what is mostly nothing: at
+    /// most 500 records an object are brought.
+    ///
+    /// A part that fails, or whose answer can not be verified, makes only its own finding absent.
+    /// Errors: beside those of all verbs, whichever the org answers to composite calls it does not serve.
+    Result<std::vector<Findings>> survey(const std::vector<Question>& questions);
 
     /// The delete log between two server times. Errors: Rejected with code INVALID_REPLICATION_DATE – the log does not
     /// reach back that far: compare key sets instead.

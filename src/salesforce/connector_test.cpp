@@ -352,6 +352,10 @@ public:
     explicit BulkOrg(int rows_in) : rows(rows_in) {
         on("/results?", std::vector<Answer>{[this](const http::Request& request) { return spoil(results(request)); }});
         on("/jobs/query/750Tn000004ZoR3IAK", std::vector<Answer>{[this](const http::Request& request) {
+               if (request.method == "DELETE") {
+                   ++removals;
+                   return removal;
+               }
                if (request.method == "PATCH") aborted = true;
                const std::string state = polls++ < polls_needed ? "InProgress" : end_state;
                return testing::json(200, R"({"id":"750Tn000004ZoR3IAK","state":")" + state +
@@ -370,6 +374,8 @@ public:
     int polls = 0, polls_needed = 0;
     std::string end_state = "JobComplete", error_message;
     bool aborted = false;
+    int removals = 0;
+    http::Response removal{.status = 204, .headers = {}, .body = ""};
     std::function<http::Response(http::Response)> spoil = [](http::Response answer) { return answer; };
     Selection selection;
     std::vector<std::int64_t> page_rows;  ///< maxRecords of each results call
@@ -459,6 +465,28 @@ TEST(ReadBulk, sizes_pages_to_the_bytes_asked_for) {
     EXPECT_EQ(org.page_rows[0], 10'000);
     EXPECT_EQ(org.page_rows[1], 40'000);  // it grows fourfold at most
     EXPECT_NEAR(static_cast<double>(org.page_rows[2]), (1 << 20) / 14.5, 10'000);
+}
+
+TEST(ReadBulk, removes_the_job_when_its_last_page_was_taken_and_not_before) {
+    for (const bool ahead : {true, false}) {
+        BulkOrg org(30'000);
+        const auto cut = org.read({}, 1, {.ahead = ahead});
+        EXPECT_FALSE(cut.result.ok());
+        EXPECT_EQ(org.removals, 0);
+        ASSERT_TRUE(org.read(cut.positions.back(), 1000, {.ahead = ahead}).result.ok());
+        EXPECT_EQ(org.removals, 1);
+        EXPECT_EQ(org.calls.back().method, "DELETE");
+    }
+}
+
+TEST(ReadBulk, does_not_mind_when_the_job_can_not_be_removed) {
+    for (const int status : {500, 503, 404, 403}) {
+        BulkOrg org(100);
+        org.removal = refusal(status, "UNKNOWN_EXCEPTION", "An unexpected error occurred");
+        EXPECT_TRUE(org.read().result.ok()) << status;
+        EXPECT_EQ(org.removals, 1) << status;  // and it is not tried for long
+        EXPECT_THAT(org.clock.waits, IsEmpty()) << status;
+    }
 }
 
 TEST(ReadBulk, gives_an_empty_result_as_one_page_of_no_rows) {
@@ -585,7 +613,9 @@ TEST(ReadBulk, passes_on_what_can_not_be_read_in_bulk) {
 TEST(ReadBulk, reads_nothing_more_of_a_result_that_was_read_to_its_end) {
     BulkOrg org(60'000);
     EXPECT_TRUE(org.read({.job = "750Tn000004ZoR3IAK", .rows_read = 60'000}).result.ok());
-    EXPECT_THAT(org.calls, IsEmpty());
+    EXPECT_THAT(org.page_rows, IsEmpty());
+    EXPECT_EQ(org.polls, 0);
+    EXPECT_EQ(org.removals, 1);
 }
 
 // ---- The delete log ----

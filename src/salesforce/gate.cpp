@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/text.h"
+#include "salesforce/composite.h"
 #include "salesforce/soap.h"
 
 namespace lockstep::salesforce {
@@ -19,6 +20,14 @@ struct Allowed {
     bool (*fits_body)(std::string_view body) = nullptr;  ///< null: any
 };
 
+bool is_composite_of_reads(std::string_view body) {
+    const auto parts = composite_parts(body);
+    // "@{…}" would be replaced by something of another part's answer.
+    return parts && !parts->empty() && std::ranges::all_of(*parts, [](const CompositePart& part) {
+               return part.path.find("@{") == std::string::npos && may_send("GET", part.path);
+           });
+}
+
 constexpr std::array kAllowed{
     Allowed{"POST", "/services/oauth2/token"},
     Allowed{"GET", "/services/oauth2/userinfo"},
@@ -29,6 +38,7 @@ constexpr std::array kAllowed{
     Allowed{"GET", "/services/data/{v}/sobjects/{…}"},
     Allowed{"GET", "/services/data/{v}/query/{…}"},
     Allowed{"GET", "/services/data/{v}/queryAll/{…}"},
+    Allowed{"POST", "/services/data/{v}/composite", is_composite_of_reads},
     Allowed{"GET", "/services/data/{v}/jobs/query/{…}"},
     Allowed{"POST", "/services/data/{v}/jobs/query"},
     Allowed{"PATCH", "/services/data/{v}/jobs/query/{id}"},

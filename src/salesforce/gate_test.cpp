@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/check.h"
+#include "salesforce/composite.h"
 #include "salesforce/soap.h"
 #include "salesforce/testing.h"
 
@@ -19,6 +20,17 @@ struct Case {
 std::string with_operation(std::string_view operation) {
     std::string body = user_info_envelope("00D!x");
     return body.replace(body.find("getUserInfo"), std::string_view("getUserInfo").size(), operation);
+}
+
+std::string composite(const std::vector<std::string>& paths) {
+    std::vector<CompositePart> parts;
+    for (const std::string& path : paths) parts.push_back({.path = path});
+    return composite_body(parts);
+}
+
+std::string changed_composite(std::string_view from, std::string_view to) {
+    std::string body = composite({"/services/data/v60.0/sobjects/Lead/describe"});
+    return body.replace(body.find(from), from.size(), to);
 }
 
 const Case kCases[] = {
@@ -44,6 +56,29 @@ const Case kCases[] = {
     {"PATCH", "/services/data/v60.0/sobjects/Account/001D000000IqhSLIAZ", false},
     {"DELETE", "/services/data/v60.0/sobjects/Account/001D000000IqhSLIAZ", false},
     {"POST", "/services/data/v60.0/composite", false},
+    // A composite call: nothing but GETs, each of which passes by itself.
+    {"POST", "/services/data/v60.0/composite", true, composite({"/services/data/v60.0/sobjects/Lead/describe"})},
+    {"POST", "/services/data/v60.0/composite", true,
+     composite({"/services/data/v60.0/query?q=SELECT%20Id%20FROM%20Lead", "/services/data/v60.0/sobjects"})},
+    {"POST", "/services/data/v60.0/composite", false, composite({})},
+    {"POST", "/services/data/v60.0/composite", false, composite({"/services/data/v60.0/tooling/executeAnonymous"})},
+    {"POST", "/services/data/v60.0/composite", false,
+     composite({"/services/data/v60.0/sobjects", "/services/apexrest/run"})},
+    {"POST", "/services/data/v60.0/composite", false, composite({"/services/data/v60.0/query?q=@{part0.id}"})},
+    {"POST", "/services/data/v60.0/composite", false, composite({"/services/data/v60.0/query?q=a b"})},
+    {"POST", "/services/data/v60.0/composite", false, composite({"/services/data/v60.0/sobjects?_HttpMethod=POST"})},
+    {"POST", "/services/data/v60.0/composite", false, composite({"/services/data/v60.0/composite"})},
+    {"POST", "/services/data/v60.0/composite", false, changed_composite("GET", "POST")},
+    {"POST", "/services/data/v60.0/composite", false, changed_composite("GET", "DELETE")},
+    {"POST", "/services/data/v60.0/composite", false,
+     changed_composite(R"("method":"GET")", R"("method":"POST","method":"GET")")},
+    {"POST", "/services/data/v60.0/composite", false,
+     changed_composite(R"("method":"GET")", R"("method":"GET","body":{"Name":"x"})")},
+    {"POST", "/services/data/v60.0/composite", false, changed_composite(R"("allOrNone":false)", R"("allOrNone":true)")},
+    {"POST", "/services/data/v60.0/composite", false, changed_composite("]}", "]} ")},
+    {"POST", "/services/data/v60.0/composite?_HttpMethod=GET", false,
+     composite({"/services/data/v60.0/sobjects/Lead/describe"})},
+    {"POST", "/services/data/v60.0/composite/batch", false, composite({"/services/data/v60.0/sobjects/Lead/describe"})},
     {"POST", "/services/data/v60.0/composite/sobjects", false},
     {"GET", "/services/data/v60.0/composite/sobjects/Account", false},
     {"POST", "/services/data/v60.0/jobs/ingest", false},

@@ -12,6 +12,7 @@
 #include "salesforce/connector.h"
 #include "salesforce/fetch.h"
 #include "salesforce/gate.h"
+#include "salesforce/query.h"
 #include "salesforce/wire.h"
 
 namespace lockstep::salesforce {
@@ -87,6 +88,28 @@ public:
             TRY(sink(std::move(page)));
         }
         return {};
+    }
+
+    std::optional<std::string> only_query(int rows_max) const {
+        if (groups_.size() != 1) return std::nullopt;
+        const Query query{.fields = groups_[0].fields, .ordered = true, .rows_max = rows_max};
+        std::string path;
+        for (const char c : path_of(selection_, query, selection_.deleted_too)) {
+            path += c == '+' ? std::string("%20") : std::string(1, c);
+        }
+        if (path.size() > kQueryBytesMax) return std::nullopt;
+        return path;
+    }
+
+    Result<std::optional<Page>> only_page(std::string_view body, int rows_max) {
+        Rows rows = TRY(verified(body, groups_[0], {}));
+        if (!rows.frame.done || rows.frame.rows >= static_cast<std::size_t>(rows_max)) return std::optional<Page>();
+        std::optional<Page> whole;
+        TRY(give(std::move(rows.page), std::nullopt, [&](Page&& page) -> Result<void> {
+            whole.emplace(std::move(page));
+            return {};
+        }));
+        return whole;
     }
 
 private:
@@ -178,27 +201,32 @@ private:
     /// One page of a query, or of its continuation; `path` as given by us or, verified, by Salesforce.
     Result<Rows> page_at(const std::string& path, const Group& group, const SoFar& so_far = {}) {
         return fetch(session_, path, {}, [&](http::Response&& answer) -> Result<Rows> {
-            Rows rows;
-            rows.frame = TRY(parse_query(answer.body, group.fields, rows.page));
+            Rows rows = TRY(verified(answer.body, group, so_far));
             const QueryFrame& frame = rows.frame;
-            const std::int64_t given = so_far.given + static_cast<std::int64_t>(frame.rows);
-            // Within the one answer of a short query nothing can move: it holds what it announces.
-            const bool alone = !so_far.total && frame.done;
-            if (frame.total != so_far.total.value_or(frame.total) || given > frame.total ||
-                (alone && given < frame.total) || (frame.rows == 0 && !frame.done)) {
-                return bad_reply(fmt::format("Salesforce announced {} rows of {} and gave {}",
-                                             so_far.total.value_or(frame.total), selection_.object, given));
-            }
-            if (!all_have_keys(rows.page)) {
-                return bad_reply(
-                    fmt::format("A record of {} came without Id or {}", selection_.object, selection_.stamp));
-            }
             // The path comes from outside, and our token goes where it says.
             const bool good_next = frame.next.empty() || (frame.next.starts_with("/services/data/") &&
                                                           may_send("GET", frame.next) && frame.next != path);
             if (!good_next) return bad_reply("Salesforce names a next page that is none");
             return rows;
         });
+    }
+
+    Result<Rows> verified(std::string_view body, const Group& group, const SoFar& so_far) const {
+        Rows rows;
+        rows.frame = TRY(parse_query(body, group.fields, rows.page));
+        const QueryFrame& frame = rows.frame;
+        const std::int64_t given = so_far.given + static_cast<std::int64_t>(frame.rows);
+        // Within the one answer of a short query nothing can move: it holds what it announces.
+        const bool alone = !so_far.total && frame.done;
+        if (frame.total != so_far.total.value_or(frame.total) || given > frame.total ||
+            (alone && given < frame.total) || (frame.rows == 0 && !frame.done)) {
+            return bad_reply(fmt::format("Salesforce announced {} rows of {} and gave {}",
+                                         so_far.total.value_or(frame.total), selection_.object, given));
+        }
+        if (!all_have_keys(rows.page)) {
+            return bad_reply(fmt::format("A record of {} came without Id or {}", selection_.object, selection_.stamp));
+        }
+        return rows;
     }
 
     /// All pages of a query of a few thousand rows at most; a lost locator starts it anew.
@@ -402,6 +430,15 @@ private:
 };
 
 }  // namespace
+
+std::optional<std::string> one_query(Session& session, const Selection& selection, int rows_max) {
+    return Reading(session, selection).only_query(rows_max);
+}
+
+Result<std::optional<Page>> read_one_query(Session& session, const Selection& selection, int rows_max,
+                                           std::string_view body) {
+    return Reading(session, selection).only_page(body, rows_max);
+}
 
 Result<void> Connector::read(const Selection& selection, const PageSink& sink) {
     return Reading(session_, selection).all(sink);

@@ -76,25 +76,25 @@ Session::Session(Credentials credentials, http::Sender& sender, TokenKeeper& tok
 }
 
 Result<http::Response> Session::get(std::string_view path, const http::Headers& headers, std::string memory) {
-    return call("GET", path, headers, {}, std::move(memory));
+    return call("GET", path, headers, {}, options_.tries_max, std::move(memory));
 }
 
 Result<http::Response> Session::post(std::string_view path, std::string_view json_body) {
-    return call("POST", path, {}, json_body);
+    return call("POST", path, {}, json_body, options_.tries_max);
 }
 
 Result<http::Response> Session::patch(std::string_view path, std::string_view json_body) {
-    return call("PATCH", path, {}, json_body);
+    return call("PATCH", path, {}, json_body, options_.tries_max);
 }
 
 Result<http::Response> Session::remove(std::string_view path) {
-    return call("DELETE", path, {}, {});
+    return call("DELETE", path, {}, {}, 1);
 }
 
 // ---- Calls ----
 
 Result<http::Response> Session::call(std::string_view method, std::string_view path, const http::Headers& headers,
-                                     std::string_view json_body, std::string memory) {
+                                     std::string_view json_body, int tries_max, std::string memory) {
     const std::string place = path.starts_with("/services/")
                                   ? std::string(path)
                                   : fmt::format("/services/data/v{}{}", options_.api_version, path);
@@ -107,7 +107,7 @@ Result<http::Response> Session::call(std::string_view method, std::string_view p
         [](http::Request& unsigned_request, const std::string& access_token) {
             unsigned_request.headers["Authorization"] = "Bearer " + access_token;
         },
-        std::move(memory));
+        tries_max, std::move(memory));
 }
 
 Result<http::Response> Session::ask_user_info() {
@@ -115,13 +115,16 @@ Result<http::Response> Session::ask_user_info() {
         .method = "POST",
         .target = fmt::format("/services/Soap/u/{}", options_.api_version),
         .headers = {{"Accept", "text/xml"}, {"Content-Type", "text/xml; charset=UTF-8"}, {"SOAPAction", "\"\""}}};
-    return call(std::move(request), [](http::Request& unsigned_request, const std::string& access_token) {
-        unsigned_request.body = user_info_envelope(access_token);
-    });
+    return call(
+        std::move(request),
+        [](http::Request& unsigned_request, const std::string& access_token) {
+            unsigned_request.body = user_info_envelope(access_token);
+        },
+        options_.tries_max);
 }
 
 Result<http::Response> Session::call(http::Request request,
-                                     void (*sign)(http::Request&, const std::string& access_token),
+                                     void (*sign)(http::Request&, const std::string& access_token), int tries_max,
                                      std::string memory) {
     const std::string place = std::exchange(request.target, {});
     const std::string type = request.headers.at("Accept");
@@ -150,7 +153,7 @@ Result<http::Response> Session::call(http::Request request,
             token = TRY(token_other_than(token.access_token));
             continue;
         }
-        if (verdict.next != Next::TryAgain || tries == options_.tries_max ||
+        if (verdict.next != Next::TryAgain || tries == tries_max ||
             verdict.wait_ms > kPatience * options_.backoff_max_ms) {
             return without_secrets(std::move(verdict.error), token.access_token);
         }

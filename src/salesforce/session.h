@@ -88,6 +88,7 @@ public:
     Result<http::Response> get(std::string_view path, const http::Headers& headers = {}, std::string memory = {});
     Result<http::Response> post(std::string_view path, std::string_view json_body);
     Result<http::Response> patch(std::string_view path, std::string_view json_body);
+    /// Tried once, without a wait: what is removed is of no more use to us, so that nobody minds when it stays.
     Result<http::Response> remove(std::string_view path);
     /// SOAP's getUserInfo, read by soap.h: the token stands in the body, the answer is text/xml. Errors as above.
     Result<http::Response> ask_user_info();
@@ -102,6 +103,10 @@ public:
     std::optional<Timestamp> server_time() const;
     /// Server time minus local time at the latest answer, in seconds.
     std::int64_t clock_skew_s() const;
+    /// Server time as this machine's clock makes it out: good enough to ask by, never to be remembered.
+    Timestamp server_time_about_now() const { return world_.clock.now().plus(clock_skew_s()); }
+    /// The world's monotonic clock, to measure how long an answer took.
+    std::int64_t mono_ms() const { return world_.clock.mono_ms(); }
     struct Quota {
         std::int64_t used = 0, max = 0;
     };
@@ -113,10 +118,10 @@ public:
 
 private:
     Result<http::Response> call(std::string_view method, std::string_view path, const http::Headers& headers,
-                                std::string_view json_body, std::string memory = {});
+                                std::string_view json_body, int tries_max, std::string memory = {});
     /// Completes `request`, whose target is host-relative and which `sign` gives the token, and makes the call.
     Result<http::Response> call(http::Request request, void (*sign)(http::Request&, const std::string& access_token),
-                                std::string memory = {});
+                                int tries_max, std::string memory = {});
     Result<Token> token_other_than(std::string_view stale);
     Result<Token> renew();
     Result<Token> ask_for_token();

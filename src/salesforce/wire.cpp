@@ -8,6 +8,7 @@
 
 #include "base/csv.h"
 #include "base/json.h"
+#include "base/sfid.h"
 #include "base/text.h"
 
 namespace lockstep::salesforce {
@@ -19,12 +20,22 @@ using record::Cell;
 using record::Form;
 
 constexpr std::size_t kOddTextBytesMax = 200;
+constexpr std::int64_t kMinuteS = 60;
 constexpr double kExactMax = 9007199254740992;  // 2^53: whole doubles beyond stand for several integers
 
 Error bad_reply(std::string what) {
     return {.kind = Kind::BadReply,
             .what = std::move(what),
             .hint = "nothing of the answer was used; it is asked for again"};
+}
+
+std::optional<Timestamp> moment_at(const json::object& object, std::string_view key) {
+    const auto text = text_at(object, key);
+    return text ? parse_timestamp(*text) : std::nullopt;
+}
+
+Timestamp minute_of(Timestamp at) {
+    return {at.seconds - ((at.seconds % kMinuteS) + kMinuteS) % kMinuteS};
 }
 
 std::optional<std::int64_t> whole(double number) {
@@ -233,6 +244,42 @@ Result<record::Object> parse_describe(std::string_view text) {
         object.fields.push_back(std::move(field));
     }
     return object;
+}
+
+std::pair<Timestamp, Timestamp> delete_log_window(Timestamp since, Timestamp until) {
+    const Timestamp end = minute_of(until);
+    return {std::min(minute_of(since), end.plus(-2 * kMinuteS)), end};
+}
+
+std::string deleted_path(std::string_view object, Timestamp since, Timestamp until) {
+    const auto [start, end] = delete_log_window(since, until);
+    return fmt::format("/sobjects/{}/deleted/?start={}&end={}", object, url_encode(to_string(start)),
+                       url_encode(to_string(end)));
+}
+
+Result<Deleted> parse_deleted(std::string_view text, Timestamp since) {
+    const json::value parsed = TRY(parse_json(text));
+    const json::object* answer = parsed.if_object();
+    const json::array* list = answer == nullptr ? nullptr : array_at(*answer, "deletedRecords");
+    if (list == nullptr) return bad_reply("The delete log's answer lacks its records");
+    const auto covered = moment_at(*answer, "latestDateCovered");
+    const auto earliest = moment_at(*answer, "earliestDateAvailable");
+    if (!covered || !earliest) return bad_reply("The delete log's answer does not tell what time it covers");
+    if (*earliest > since) {
+        return Error{.kind = Kind::Rejected,
+                     .what = fmt::format("The delete log reaches back to {} only", to_string(*earliest)),
+                     .hint = "what was deleted before is found by comparing all ids",
+                     .code = "INVALID_REPLICATION_DATE"};
+    }
+    Deleted deleted{.covered = *covered};
+    for (const json::value& entry : *list) {
+        const json::object* record = entry.if_object();
+        const auto id = record == nullptr ? std::nullopt : normalize_id(text_at(*record, "id").value_or(""));
+        const auto at = record == nullptr ? std::nullopt : moment_at(*record, "deletedDate");
+        if (!id || !at) return bad_reply("An entry of the delete log lacks its id or its time");
+        deleted.rows.push_back({.id = *id, .at = *at});
+    }
+    return deleted;
 }
 
 Result<QueryFrame> parse_query(std::string_view text, const std::vector<record::Field>& fields, Page& page) {

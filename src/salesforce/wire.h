@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -31,6 +32,14 @@ Result<void> parse_bulk_page(std::string body, const std::vector<record::Field>&
                              Page& page);
 /// One cell. False: the text is no value of that form; the cell is null then.
 bool parse_cell(std::string_view text, record::Form form, record::Batch& batch, record::Cell& cell);
+
+/// The path below /services/data/vNN.0 that asks for the delete log between two moments. The log knows minutes only and
+/// wants more than one between the two: the start is moved back to fit, which costs a few repeats.
+std::string deleted_path(std::string_view object, Timestamp since, Timestamp until);
+/// The two moments of that path.
+std::pair<Timestamp, Timestamp> delete_log_window(Timestamp since, Timestamp until);
+/// Its answer. Errors: BadReply; Rejected with code INVALID_REPLICATION_DATE – the log does not reach back to `since`.
+Result<Deleted> parse_deleted(std::string_view json, Timestamp since);
 
 /// SOQL of a selection, without paging: "SELECT … FROM … WHERE … ORDER BY SystemModstamp, Id".
 std::string to_soql(const Selection& selection, bool ordered);

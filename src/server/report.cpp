@@ -123,12 +123,14 @@ std::string brought(const sync::CycleReport& report) {
     tell(report.first_load ? "loaded" : "added", &Counts::created);
     tell("deleted", &Counts::deleted);
     tell("failed", &Counts::failed);
-    std::map<std::string_view, std::int64_t> built;
-    for (const Counts& object : objects) built[built_of(object.object)] += object.built;
     std::vector<std::string> names;
-    for (const std::string_view what : {"company", "person", "link"}) {
-        if (built[what] > 0) names.push_back(counted(built[what], what));
-    }
+    std::int64_t links = 0;
+    for (const Counts& object : objects) links += built_of(object.object) == "link" ? object.built : 0;
+    const bool built = std::ranges::any_of(objects, [](const Counts& object) { return object.built > 0; });
+    // Later cycles tell of records; the people that come with them are told by `lockstep person`.
+    if (built && report.companies > 0) names.push_back(counted(report.companies, "company"));
+    if (built && report.people > 0) names.push_back(counted(report.people, "person"));
+    if (links > 0) names.push_back(counted(links, "link"));
     if (!names.empty()) parts.push_back(join(names, ", ") + " built");
     if (report.activities > 0) parts.push_back(counted(report.activities, "activity"));
     return parts.empty() ? "nothing new" : join(parts, "; ");
@@ -168,6 +170,8 @@ std::string cycle_json(const sync::CycleReport& report) {
                                         {"created", report.created()},
                                         {"updated", report.updated()},
                                         {"deleted", report.deleted()},
+                                        {"people", report.people},
+                                        {"companies", report.companies},
                                         {"activities", report.activities},
                                         {"calls", report.calls},
                                         {"ms", report.ms},

@@ -36,7 +36,7 @@ TEST(Brought, one_of_a_kind_is_told_in_the_singular) {
 }
 
 TEST(Brought, people_built_by_a_first_load_are_not_counted_as_records) {
-    sync::CycleReport report{.first_load = true, .activities = 4};
+    sync::CycleReport report{.first_load = true, .people = 2000, .companies = 1910, .activities = 4};
     report.steps = {step("Account", "first load"),   step("Lead", "first load"),
                     step("Account", "build people"), step("Lead", "build people"),
                     step("Contact", "build people"), step("OpportunityContactRole", "build links")};
@@ -47,7 +47,15 @@ TEST(Brought, people_built_by_a_first_load_are_not_counted_as_records) {
     report.steps[4].created = 100;
     report.steps[5].created = 4;
     EXPECT_EQ(brought(report),
-              "10 accounts, 2,000 leads loaded; 10 companies, 2,000 people, 4 links built; 4 activities");
+              "10 accounts, 2,000 leads loaded; 1,910 companies, 2,000 people, 4 links built; 4 activities");
+}
+
+TEST(Brought, a_later_cycle_tells_of_records_and_not_of_the_people_they_brought) {
+    sync::CycleReport report{.people = 2, .companies = 2};
+    report.steps = {step("Lead", "pull updates")};
+    report.steps[0].created = 2;
+    EXPECT_EQ(brought(report), "2 leads added");
+    EXPECT_EQ(report.created(), 2);
 }
 
 TEST(Brought, a_quiet_cycle_says_so) {
@@ -70,12 +78,19 @@ TEST(Summary, a_step_that_failed_is_told_with_its_reason) {
 }
 
 TEST(CycleJson, it_holds_every_step_with_its_counts) {
-    sync::CycleReport report{.cycle = 12, .first_load = true, .calls = 9, .ms = 400, .activities = 7};
-    report.steps = {step("Lead", "pull updates")};
+    sync::CycleReport report{
+        .cycle = 12, .first_load = true, .calls = 9, .ms = 400, .people = 90, .companies = 20, .activities = 7};
+    report.steps = {step("Lead", "pull updates"), step("Contact", "first load"), step("Contact", "build people")};
     report.steps[0].updated = 3;
+    report.steps[1].created = 100;
+    report.steps[2].created = 90;
+    report.steps[2].updated = 10;
     const json::value parsed = parse_json(cycle_json(report)).value();
     EXPECT_EQ(parsed.at("cycle").as_int64(), 12);
     EXPECT_EQ(parsed.at("updated").as_int64(), 3);
+    EXPECT_EQ(parsed.at("created").as_int64(), 100);  // records, not the people made of them
+    EXPECT_EQ(parsed.at("people").as_int64(), 90);
+    EXPECT_EQ(parsed.at("companies").as_int64(), 20);
     EXPECT_EQ(parsed.at("calls").as_int64(), 9);
     EXPECT_FALSE(parsed.at("failed").as_bool());
     const json::value& first = parsed.at("steps").at(0);

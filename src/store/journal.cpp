@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <span>
+#include <utility>
 
 #include "base/check.h"
 #include "base/text.h"
@@ -276,13 +277,16 @@ void add_error(Transaction& tx, const SyncError& error) {
 }
 
 void resolve_errors(Transaction& tx, std::string_view object, std::string_view record, std::string_view operation) {
-    std::vector<Cell> parameters = params(Cell::timestamp(tx.now()), Cell::text(object), Cell::text(operation));
-    std::string sql = "UPDATE sync_error SET resolved = ? WHERE resolved IS NULL AND object = ? AND operation = ? AND ";
-    if (record.empty()) {
-        sql += "record IS NULL";
-    } else {
-        sql += "record = ?";
-        parameters.push_back(Cell::text(record));
+    std::vector<Cell> parameters = params(Cell::timestamp(tx.now()), Cell::text(operation));
+    std::string sql = "UPDATE sync_error SET resolved = ? WHERE resolved IS NULL AND operation = ?";
+    // An empty text is kept as none: errors of the schema have no object, those of whole steps no record.
+    for (const auto& [column, value] : {std::pair("object", object), std::pair("record", record)}) {
+        if (value.empty()) {
+            sql += std::string(" AND ") + column + " IS NULL";
+        } else {
+            sql += std::string(" AND ") + column + " = ?";
+            parameters.push_back(Cell::text(value));
+        }
     }
     tx.db().run(sql, parameters);
 }

@@ -128,6 +128,15 @@ TEST_P(Journal, idle_cycles_become_one_row_a_run_and_day_and_others_stay_as_they
     EXPECT_EQ(value("SELECT detail FROM step_history ORDER BY id DESC LIMIT 1"), "14 cycles found nothing new");
 }
 
+TEST_P(Journal, an_error_of_the_schema_which_has_no_object_is_resolved_like_any_other) {
+    write([](Transaction& tx) {
+        add_error(tx, {.at = tx.now(), .operation = "sync schema", .message = "hidden"});
+        add_error(tx, {.at = tx.now(), .object = "Lead", .operation = "sync schema", .message = "another"});
+    });
+    write([](Transaction& tx) { resolve_errors(tx, "", "", "sync schema"); });
+    EXPECT_EQ(lines("SELECT message FROM sync_error WHERE resolved IS NULL"), (std::vector<std::string>{"another"}));
+}
+
 TEST_P(Journal, a_cycle_that_failed_was_stopped_or_still_runs_is_not_idle) {
     for (const StepStatus status :
          {StepStatus::Failed, StepStatus::Stopped, StepStatus::Incomplete, StepStatus::Running}) {

@@ -57,6 +57,7 @@ Result<void> build_people_of(Work& work, const store::MirrorObject& object) {
         const Pairs& pairs = work.pairs.find(object.object.name)->second;
         const store::PageShape shape = shape_for_people(object, pairs);
         std::int64_t place = 0;
+        work.watcher.load_progress(object.object.name, 0, 0, "building people");
         work.db.read([&](store::Connection& db) {
             const auto saved = store::setting(db, "build." + part);
             if (saved) place = parse_int(*saved).value_or(0);
@@ -77,6 +78,8 @@ Result<void> build_people_of(Work& work, const store::MirrorObject& object) {
             });
             step.created += outcome.created;
             step.updated += outcome.updated;
+            work.report.people += outcome.people;
+            work.report.companies += outcome.companies;
             work.watcher.load_progress(object.object.name, step.created, 0, "building people");
             if (page.rows() == 0) return {};
             place = last;

@@ -37,8 +37,17 @@ struct Work {
     std::map<std::string, Pairs, IgnoringCase> pairs;  ///< of companies and people, by Salesforce object
     std::set<std::string> formula_indexes;             ///< "crm_contact.accountid": made, or found, by this process
     bool org_is_read = false;                          ///< its facts are in the settings, as of this process
-    store::Step* step = nullptr;                       ///< the running one
-    bool step_is_open = false;                         ///< its row is in the history
+    /// What this cycle's survey found, by object; what was made use of is taken out.
+    std::map<std::string, salesforce::Findings, IgnoringCase> found;
+    /// Descriptions that were good, as of this process: the moment to ask with, and when they last came whole.
+    struct Description {
+        Timestamp changed;
+        std::int64_t came_ms = 0;
+    };
+    std::map<std::string, Description, IgnoringCase> descriptions;
+    std::int64_t no_survey_before_ms = 0;  ///< of the monotonic clock: the org did not answer the last one
+    store::Step* step = nullptr;           ///< the running one
+    bool step_is_open = false;             ///< its row is in the history
     std::vector<std::function<void(store::Transaction&)>> closings;
 
     /// A transaction of this cycle: fenced by the lease. `work` may run again from its start. The first one of a step
@@ -51,13 +60,21 @@ struct Work {
     store::ObjectCursor cursor(std::string_view object);
     /// Whether people (or links) stand, so that changes are brought on to them. Until then they wait in the mirror.
     bool built(std::string_view part);
+    /// Null: the survey tells nothing of this object.
+    salesforce::Findings* findings(std::string_view object);
 };
+
+/// Errors after which no other step can do better.
+bool ends_the_cycle(const Error& error);
 
 /// Runs `body` as a step of the cycle: opens its row of the history, counts its calls, closes it by its outcome.
 /// Returns only errors that end the cycle (credentials, quota, connection, a lost lease); others fail the step.
 Result<void> run_step(Work& work, std::string_view object, std::string_view operation,
                       const std::function<Result<void>(store::Step&)>& body);
 
+/// Asks about all known objects at once: did their descriptions change, which records did, which were deleted. What is
+/// found waits in Work::found; what is not is asked for object by object, so that nothing depends on it.
+Result<void> survey(Work& work);
 /// Reads the describes, brings tables and pairs in line, and reads the values of fields that are new in tables that
 /// have rows already.
 Result<void> sync_schema(Work& work);
@@ -114,8 +131,10 @@ void prune(Work& work);
 /// class of everything it causes.
 struct Heard {
     std::int64_t created = 0, updated = 0, deleted = 0, skipped = 0, activities = 0;
-    Heard& operator+=(const Heard& other);
+    std::int64_t people = 0, companies = 0;  ///< new ones
 };
+/// Adds what hearing caused beside the records themselves to the cycle's report.
+void tell(CycleReport& report, const Heard& heard);
 Heard apply_page(Work& work, store::Transaction& tx, const store::PageShape& shape, const record::Batch& page,
                  store::Class cls, const store::Cause& cause);
 /// Buries records that are gone and brings their death on to people and links.

@@ -13,23 +13,12 @@ namespace lockstep::sync {
 
 namespace {
 
-/// Errors after which no other step can do better.
-bool ends_the_cycle(const Error& error) {
-    switch (error.kind) {
-        case Kind::Denied:
-        case Kind::Throttled:
-        case Kind::Unavailable:
-        case Kind::Conflict:
-        case Kind::Cancelled:
-            return true;
-        default:
-            return false;
-    }
-}
-
+/// Over the steps that read records; others make people, companies and links of what was read.
 std::int64_t sum(const std::vector<store::Step>& steps, std::int64_t store::Step::*counter) {
     std::int64_t total = 0;
-    for (const store::Step& step : steps) total += step.*counter;
+    for (const store::Step& step : steps) {
+        if (!step.operation.starts_with("build ")) total += step.*counter;
+    }
     return total;
 }
 
@@ -46,6 +35,19 @@ std::int64_t CycleReport::deleted() const {
 }
 bool CycleReport::failed() const {
     return std::ranges::any_of(steps, [](const store::Step& s) { return s.status == store::StepStatus::Failed; });
+}
+
+bool ends_the_cycle(const Error& error) {
+    switch (error.kind) {
+        case Kind::Denied:
+        case Kind::Throttled:
+        case Kind::Unavailable:
+        case Kind::Conflict:
+        case Kind::Cancelled:
+            return true;
+        default:
+            return false;
+    }
 }
 
 void Work::write(const std::function<void(store::Transaction&)>& work) {
@@ -82,6 +84,11 @@ bool Work::built(std::string_view part) {
         done = store::setting(connection, "build." + std::string(part)) == "done";
     });
     return done;
+}
+
+salesforce::Findings* Work::findings(std::string_view object) {
+    const auto at = found.find(std::string(object));
+    return at == found.end() ? nullptr : &at->second;
 }
 
 Result<void> run_step(Work& work, std::string_view object, std::string_view operation,

@@ -37,7 +37,9 @@ struct CycleReport {
     std::vector<store::Step> steps;
     std::int64_t calls = 0;
     std::int64_t ms = 0;
+    std::int64_t people = 0, companies = 0;  ///< new ones of ours
     std::int64_t activities = 0;
+    /// Records of Salesforce that are new, changed or deleted here; people and companies are none.
     std::int64_t created() const;
     std::int64_t updated() const;
     std::int64_t deleted() const;

@@ -16,6 +16,9 @@ using store::RowChange;
 namespace {
 
 constexpr std::int64_t kDay = 86'400;
+/// How often descriptions come whole though they tell of no change, and composite calls are tried again.
+constexpr std::int64_t kDescribeMs = 3'600'000;
+constexpr std::int64_t kSurveyRestMs = 900'000;
 /// An absence is looked into this often before it is only reported (a parent may be hidden from us for good).
 constexpr int kRepairTries = 3;
 constexpr int kRepairIdsMax = 2'000;
@@ -64,13 +67,10 @@ Role role_of(const Work& work, const store::MirrorObject& object) {
 
 }  // namespace
 
-Heard& Heard::operator+=(const Heard& other) {
-    created += other.created;
-    updated += other.updated;
-    deleted += other.deleted;
-    skipped += other.skipped;
-    activities += other.activities;
-    return *this;
+void tell(CycleReport& report, const Heard& heard) {
+    report.activities += heard.activities;
+    report.people += heard.people;
+    report.companies += heard.companies;
 }
 
 Heard apply_page(Work& work, store::Transaction& tx, const store::PageShape& shape, const Batch& page, Class cls,
@@ -88,6 +88,8 @@ Heard apply_page(Work& work, store::Transaction& tx, const store::PageShape& sha
         people::Writer writer(tx, people::Writer::Mode::Follow, cls, cause);
         PeopleSync people(work.pairs.find(object.object.name)->second, object);
         const PeopleOutcome outcome = people.apply(writer, shape, page, changes);
+        heard.people = outcome.people;
+        heard.companies = outcome.companies;
         if (built("links")) opportunities.contacts_changed(outcome.contacts_to_settle);
     } else if (role == Role::Opportunity && built("links")) {
         opportunities.opportunities_heard(shape, page, changes);
@@ -132,13 +134,10 @@ namespace {
 
 Result<void> pull_updates(Work& work, const store::MirrorObject& object, store::Step& step,
                           store::ObjectCursor& cursor) {
+    salesforce::Findings* const found = work.findings(object.object.name);
+    const bool surveyed = found != nullptr && found->changes;
     const store::PageShape shape = store::full_shape(object);
-    salesforce::Selection selection = selection_of(object, shape);
-    const Timestamp now = work.salesforce_now();
-    if (!selection.stamp.empty()) {
-        selection.since = cursor.watermark->plus(-work.rules.settings().overlap_s);
-        selection.until = now.plus(1);
-    }
+    const Timestamp now = surveyed ? found->asked_at : work.salesforce_now();
     const auto take = [&](salesforce::Page&& page) -> Result<void> {
         Heard heard;
         store::ObjectCursor after = cursor;
@@ -158,9 +157,21 @@ Result<void> pull_updates(Work& work, const store::MirrorObject& object, store::
         step.deleted += heard.deleted;
         step.skipped += heard.skipped;
         step.failed += static_cast<std::int64_t>(page.odd.size());
-        work.report.activities += heard.activities;
+        tell(work.report, heard);
         return {};
     };
+    if (surveyed) {
+        salesforce::Page page = std::move(*found->changes);
+        found->changes.reset();
+        if (page.rows.rows() > 0) TRY(take(std::move(page)));
+        cursor.watermark = std::max(*cursor.watermark, now);
+        return {};
+    }
+    salesforce::Selection selection = selection_of(object, shape);
+    if (!selection.stamp.empty()) {
+        selection.since = cursor.watermark->plus(-work.rules.settings().overlap_s);
+        selection.until = now.plus(1);
+    }
     // After a long absence the change is large enough to be worth a count, and perhaps a bulk job.
     const bool long_away = selection.since && now.seconds - selection.since->seconds > kDay;
     if (long_away && TRY(work.connector.count(selection)) >= work.rules.settings().bulk_from_rows) {
@@ -236,6 +247,7 @@ Result<void> compare_key_sets(Work& work, const store::MirrorObject& object, sto
             found.push_back(record::to_text(page.rows.row(i)[static_cast<std::size_t>(shape.id)]));
         }
         step.deleted += heard.deleted;
+        tell(work.report, heard);
         return {};
     }));
     std::ranges::sort(found);
@@ -263,13 +275,25 @@ Result<void> compare_key_sets(Work& work, const store::MirrorObject& object, sto
     return {};
 }
 
+/// The delete log is read from here on; it wants windows longer than a minute.
+Timestamp deletes_since(const Work& work, const store::ObjectCursor& cursor, Timestamp now) {
+    const Timestamp since = cursor.deletes_watermark.value_or(*cursor.watermark).plus(-work.rules.settings().overlap_s);
+    return std::min(since, now.plus(-120));
+}
+
+bool has_delete_log(const store::MirrorObject& object, const ObjectRules& rules) {
+    return object.object.replicateable && rules.role != Role::Reference;
+}
+
 Result<void> pull_deletes(Work& work, const store::MirrorObject& object, store::Step& step,
                           store::ObjectCursor& cursor) {
-    const Timestamp now = work.salesforce_now();
-    // The delete log wants windows longer than a minute.
-    Timestamp since = cursor.deletes_watermark.value_or(*cursor.watermark).plus(-work.rules.settings().overlap_s);
-    since = std::min(since, now.plus(-120));
-    const Result<salesforce::Deleted> deleted = work.connector.deleted(object.object.name, since, now);
+    salesforce::Findings* const found = work.findings(object.object.name);
+    const bool surveyed = found != nullptr && found->deleted;
+    const Timestamp now = surveyed ? found->asked_at : work.salesforce_now();
+    const Result<salesforce::Deleted> deleted =
+        surveyed ? Result<salesforce::Deleted>(std::move(*found->deleted))
+                 : work.connector.deleted(object.object.name, deletes_since(work, cursor, now), now);
+    if (surveyed) found->deleted.reset();
     if (!deleted.ok()) {
         if (deleted.error().code != "INVALID_REPLICATION_DATE") return deleted.error();
         work.watcher.note(object.object.name + ": the delete log does not reach back far enough; comparing all ids");
@@ -285,7 +309,7 @@ Result<void> pull_deletes(Work& work, const store::MirrorObject& object, store::
             heard = apply_gone(work, tx, object, ids, Class::News, {.step = step.id, .call = "deleted"});
         });
         step.deleted += heard.deleted;
-        work.report.activities += heard.activities;
+        tell(work.report, heard);
     }
     cursor.deletes_watermark = std::min(deleted->covered, now);
     return {};
@@ -293,18 +317,61 @@ Result<void> pull_deletes(Work& work, const store::MirrorObject& object, store::
 
 }  // namespace
 
+Result<void> survey(Work& work) {
+    work.found.clear();
+    const std::int64_t now_ms = work.world.clock.mono_ms();
+    if (!work.rules.settings().composite || now_ms < work.no_survey_before_ms) return {};
+    const Timestamp now = work.connector.session().server_time_about_now();
+    std::vector<salesforce::Question> questions;
+    for (const ObjectRules& rules : work.rules.objects()) {
+        const store::MirrorObject* const object = work.catalog.find(rules.salesforce);
+        if (object == nullptr) continue;  // never described: it is, by itself, and then loaded
+        salesforce::Question question{.object = object->object.name};
+        // Whether a changed right makes a description a changed one is Salesforce's secret: now and then it comes
+        // whole.
+        const auto known = work.descriptions.find(question.object);
+        if (known != work.descriptions.end() && now_ms - known->second.came_ms < kDescribeMs) {
+            question.described = known->second.changed;
+        }
+        const store::ObjectCursor cursor = work.cursor(question.object);
+        if (cursor.state == store::ObjectCursor::State::Following) {
+            salesforce::Selection selection = selection_of(*object, store::full_shape(*object));
+            const Timestamp since = cursor.watermark->plus(-work.rules.settings().overlap_s);
+            if (!selection.stamp.empty()) selection.since = since;
+            const bool long_away = now.seconds - since.seconds > kDay;
+            if (!long_away) question.changes = std::move(selection);
+            if (has_delete_log(*object, rules)) question.deleted_since = deletes_since(work, cursor, now);
+        }
+        questions.push_back(std::move(question));
+    }
+    if (questions.empty()) return {};
+    Result<std::vector<salesforce::Findings>> found = work.connector.survey(questions);
+    if (!found.ok()) {
+        const Error& error = found.error();
+        if (error.kind == Kind::Throttled || error.kind == Kind::Cancelled) return error;
+        // If the org is away altogether, the next call says so.
+        work.no_survey_before_ms = now_ms + (error.kind == Kind::Unavailable ? kSurveyRestMs : kDescribeMs);
+        work.watcher.note("The org did not answer a composite call (" + error.what + "); objects are asked one by one");
+        return {};
+    }
+    for (std::size_t i = 0; i < questions.size(); ++i) {
+        work.found.insert_or_assign(questions[i].object, std::move((*found)[i]));
+    }
+    return {};
+}
+
 Result<void> follow_object(Work& work, const store::MirrorObject& object, const ObjectRules& rules) {
     store::ObjectCursor cursor = work.cursor(object.object.name);
-    const bool has_delete_log = object.object.replicateable && rules.role != Role::Reference;
+    const bool with_deletes = has_delete_log(object, rules);
     bool pulled = false;
     TRY(run_step(work, object.object.name, "pull updates", [&](store::Step& step) -> Result<void> {
         TRY(pull_updates(work, object, step, cursor));
-        if (!has_delete_log) cursor.complete_as_of = cursor.watermark;
+        if (!with_deletes) cursor.complete_as_of = cursor.watermark;
         work.at_end_of_step([&](store::Transaction& tx) { store::save_cursor(tx, cursor); });
         pulled = true;
         return {};
     }));
-    if (!pulled || !has_delete_log) return {};
+    if (!pulled || !with_deletes) return {};
     return run_step(work, object.object.name, "pull deletes", [&](store::Step& step) -> Result<void> {
         TRY(pull_deletes(work, object, step, cursor));
         cursor.complete_as_of = cursor.watermark;
@@ -341,7 +408,7 @@ Result<void> repair_parents(Work& work) {
                     });
                     step.created += heard.created;
                     step.updated += heard.updated;
-                    work.report.activities += heard.activities;
+                    tell(work.report, heard);
                     return {};
                 }));
             work.write([&](store::Transaction& tx) {

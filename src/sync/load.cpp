@@ -159,7 +159,10 @@ void Loads::open_behind(const store::MirrorObject& object) {
 }
 
 Result<void> Loads::read_by_bulk(const store::MirrorObject& object, Loader& loader, store::ObjectCursor& cursor) {
-    if (cursor.load_locator == kEnd) return {};
+    if (cursor.load_locator == kEnd) {
+        work_.connector.remove_bulk(cursor.load_job);  // the process that read it died before it could
+        return {};
+    }
     if (cursor.load_job.empty()) {
         TRY(start_job(object, cursor));
         work_.write([&](store::Transaction& tx) { store::save_cursor(tx, cursor); });
@@ -172,6 +175,7 @@ Result<void> Loads::read_by_bulk(const store::MirrorObject& object, Loader& load
         TRY(loader.take(taken.page, taken.after.locator.empty() ? kEnd : taken.after.locator));
         opened->reader.take_back(std::move(taken.page.rows));
     }
+    work_.connector.remove_bulk(cursor.load_job);
     return {};
 }
 
@@ -189,6 +193,7 @@ Result<void> Loads::read_all(const store::MirrorObject& object, store::Step& ste
     Result<void> outcome = read_by_bulk(object, loader, cursor);
     if (!outcome.ok() && outcome.error().code == "BULK_JOB_LOST") {
         work_.watcher.note(object.object.name + ": " + outcome.error().what + "; starting its load again");
+        work_.connector.remove_bulk(cursor.load_job);
         clear_table(work_, object);
         cursor.load_job.clear();
         cursor.load_locator.clear();

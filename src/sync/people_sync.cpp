@@ -56,7 +56,7 @@ Pairs pair_up(store::Database& db, people::Fields& fields, const ObjectRules& ru
             if (ours != nullptr && ours->form != field.form) {
                 pairs.notes.push_back(rule.origin + ": " + object->object.name + "." + field.name + " is a " +
                                       field.type + " and does not fit " + pair.table + "." + pair.column +
-                                      ", which holds " + record::name(ours->form) + "; its rule rests");
+                                      ", which holds " + record::name(ours->form) + "; its rule is not used");
                 continue;
             }
             fields.ensure(db, {.table = pair.table,
@@ -158,6 +158,7 @@ void PeopleSync::create_companies(Page& page, const std::vector<std::size_t>& ro
     }
     page.writer.add("company", columns, batch);
     outcome.created += static_cast<std::int64_t>(rows.size());
+    outcome.companies += static_cast<std::int64_t>(rows.size());
     if (page.writer.mode() == people::Writer::Mode::Build) return;
     // Contacts that came before their account find their company now.
     for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -291,6 +292,8 @@ void PeopleSync::create_people(Page& page, const std::vector<std::size_t>& rows,
     page.writer.add("person", person_columns, people);
     page.writer.tie(ties);
     outcome.created += count;
+    outcome.people += count;
+    outcome.companies += static_cast<std::int64_t>(companies.rows());
 }
 
 /// Our values of all pairs that live in `table`, in the order of the pairs; null for the others.

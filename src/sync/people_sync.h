@@ -14,6 +14,7 @@ namespace lockstep::sync {
 /// What hearing people did to them: the counters of a step, and what others have to follow up.
 struct PeopleOutcome {
     std::int64_t created = 0, updated = 0;
+    std::int64_t people = 0, companies = 0;  ///< new ones; a lead brings a company of its own
     /// Contacts that began or ceased to be somebody's living record: their opportunity links must be settled again.
     std::vector<std::string> contacts_to_settle;
 };
@@ -27,7 +28,7 @@ struct Pairs {
         record::Form form = record::Form::Text;
     };
     std::vector<Pair> fields;
-    std::vector<std::string> notes;  ///< rules that rest because their types do not fit, in words
+    std::vector<std::string> notes;  ///< rules that are not used because their types do not fit, in words
 };
 
 /// Works out the pairs of an object from its rules and describe, and adds the columns of ours they need.

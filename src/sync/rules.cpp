@@ -182,7 +182,8 @@ Result<void> parse_settings(std::string_view text, const std::string& file, Sett
         return found == nullptr ? none : *found;
     };
     const toml::table& sync = section("sync");
-    TRY(only_known(sync, file, {"interval_s", "overlap_s", "bulk_from_rows", "api_version", "api_share_percent"}));
+    TRY(only_known(sync, file,
+                   {"interval_s", "overlap_s", "bulk_from_rows", "api_version", "api_share_percent", "composite"}));
     std::int64_t share = settings.api_share_percent;
     TRY(number_at(sync, file, "interval_s", 1, settings.interval_s));
     TRY(number_at(sync, file, "overlap_s", 0, settings.overlap_s));
@@ -190,6 +191,12 @@ Result<void> parse_settings(std::string_view text, const std::string& file, Sett
     TRY(number_at(sync, file, "api_share_percent", 1, share));
     settings.api_share_percent = static_cast<int>(std::min<std::int64_t>(share, 100));
     settings.api_version = sync["api_version"].value_or(settings.api_version);
+    if (const toml::node* const composite = sync.get("composite"); composite != nullptr) {
+        const auto value = composite->value_exact<bool>();
+        if (!value)
+            return fault(place(file, *composite), "composite is neither true nor false", "write composite = true");
+        settings.composite = *value;
+    }
 
     const toml::table& opportunity = section("opportunity");
     TRY(only_known(opportunity, file, {"currency", "activity_fields"}));
@@ -316,7 +323,7 @@ std::vector<RuleFinding> check_rules(const ObjectRules& rules, const record::Obj
                                 .field = rule.salesforce,
                                 .origin = rule.origin,
                                 .what = rules.salesforce + "." + rule.salesforce +
-                                        " does not exist or is hidden from the sync user; its rule rests",
+                                        " does not exist or is hidden from the sync user; its rule is not used",
                                 .hint = "grant read access, or remove the line",
                                 .fatal = false});
         } else if ((rule.way == Way::Both || rule.way == Way::Out) && !field->updateable) {

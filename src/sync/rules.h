@@ -38,6 +38,7 @@ struct Settings {
     std::int64_t interval_s = 300;
     std::int64_t overlap_s = 600;
     std::int64_t bulk_from_rows = 10'000;
+    bool composite = true;
     std::int64_t log_keep_days = 400;
     std::int64_t history_keep_days = 90;
     int api_share_percent = 80;

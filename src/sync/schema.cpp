@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <utility>
 
 #include "base/sfid.h"
 #include "store/migrations.h"
@@ -86,6 +87,7 @@ Result<void> fill(Work& work, const store::MirrorObject& object) {
                         apply_page(work, tx, shape, rows, store::Class::CatchUp, {.step = step.id, .call = page.call});
                 });
                 step.updated += heard.updated;
+                tell(work.report, heard);
                 return {};
             });
         }));
@@ -95,59 +97,100 @@ Result<void> fill(Work& work, const store::MirrorObject& object) {
     return {};
 }
 
+/// What bringing one object's description home found.
+struct SchemaNews {
+    std::vector<std::string> told;
+    std::optional<Error> trouble;  ///< the first; the others' objects were gone on with
+    bool described = false;        ///< at least one description came
+};
+
+/// The object's description, unless it is known to be as it was when it was last taken home.
+Result<std::optional<record::Object>> description_of(Work& work, const std::string& object) {
+    salesforce::Findings* const found = work.findings(object);
+    if (found != nullptr && found->no_object) {
+        return Error{.kind = Kind::NotFound, .what = "The sync user can not see the object " + object};
+    }
+    if (found != nullptr && found->description) return std::exchange(found->description, std::nullopt);
+    // A query that fails may know of a change before the description's stamp does.
+    const bool answered = found != nullptr && (found->changes || found->too_many_changes ||
+                                               work.cursor(object).state != store::ObjectCursor::State::Following);
+    if (answered && found->same_description) return std::optional<record::Object>();
+    record::Object described = TRY(work.connector.describe(object));
+    return std::optional<record::Object>(std::move(described));
+}
+
+Result<void> take_description(Work& work, const ObjectRules& rules, SchemaNews& news) {
+    const auto trouble = [&](Error error) {
+        if (!news.trouble) news.trouble = std::move(error);
+    };
+    Result<std::optional<record::Object>> given = description_of(work, rules.salesforce);
+    if (given.ok() && !*given) return {};
+    work.descriptions.erase(rules.salesforce);
+    if (!given.ok()) {
+        if (ends_the_cycle(given.error())) return given.error();
+        if (given.error().kind != Kind::NotFound) {
+            trouble(given.error());
+        } else if (rules.required) {
+            trouble({.kind = Kind::NotFound,
+                     .what = "The sync user can not see the object " + rules.salesforce,
+                     .hint = "give its profile or permission set read access to " + rules.salesforce,
+                     .code = "OBJECT_NOT_VISIBLE"});
+        }
+        return {};
+    }
+    const record::Object& described = **given;
+    std::vector<std::string> hidden;
+    for (const RuleFinding& finding : check_rules(rules, described, nullptr)) {
+        if (finding.fatal) hidden.push_back(finding.field);
+    }
+    if (!hidden.empty()) {
+        if (!rules.required) return {};
+        trouble({.kind = Kind::Rejected,
+                 .what = "The sync user can not read " + rules.salesforce + "." + listed(hidden) +
+                         ", and the sync can not work without it",
+                 .hint = "grant read access by field-level security",
+                 .code = "REQUIRED_FIELD_HIDDEN"});
+        return {};
+    }
+    const bool known = work.catalog.find(rules.salesforce) != nullptr;
+    const store::SchemaNews changes = work.catalog.take(work.db, described);
+    news.described = true;
+    salesforce::Findings* const found = work.findings(rules.salesforce);
+    if (found != nullptr && found->described && !found->same_description) {
+        work.descriptions[rules.salesforce] = {.changed = *found->described, .came_ms = work.world.clock.mono_ms()};
+    }
+    if (!known || changes.empty()) return {};
+    // What the survey brought has the columns of before.
+    if (found != nullptr) found->changes.reset();
+    const auto tell = [&](const std::vector<std::string>& fields, const char* what) {
+        if (!fields.empty()) news.told.push_back(rules.salesforce + ": " + what + " " + listed(fields));
+    };
+    tell(changes.added, "new field");
+    tell(changes.unreadable, "no longer readable");
+    tell(changes.readable_again, "readable again");
+    tell(changes.changed, "changed");
+    if (!changes.changed.empty()) work.formula_indexes.clear();  // a fresh column has no index
+    return {};
+}
+
 }  // namespace
 
 Result<void> sync_schema(Work& work) {
+    SchemaNews news;
     TRY(run_step(work, "", "sync schema", [&](store::Step& step) -> Result<void> {
         TRY(check_org(work));
-        std::vector<std::string> told;
-        std::optional<Error> missing;
-        for (const ObjectRules& rules : work.rules.objects()) {
-            const Result<record::Object> described = work.connector.describe(rules.salesforce);
-            if (!described.ok()) {
-                if (described.error().kind != Kind::NotFound) return described.error();
-                if (rules.required && !missing) {
-                    missing = Error{.kind = Kind::NotFound,
-                                    .what = "The sync user can not see the object " + rules.salesforce,
-                                    .hint = "give its profile or permission set read access to " + rules.salesforce,
-                                    .code = "OBJECT_NOT_VISIBLE"};
-                }
-                continue;
-            }
-            std::vector<std::string> hidden;
-            for (const RuleFinding& finding : check_rules(rules, *described, nullptr)) {
-                if (finding.fatal) hidden.push_back(finding.field);
-            }
-            if (!hidden.empty()) {
-                if (!rules.required) continue;
-                missing = Error{.kind = Kind::Rejected,
-                                .what = "The sync user can not read " + rules.salesforce + "." + listed(hidden) +
-                                        ", and the sync can not work without it",
-                                .hint = "grant read access by field-level security",
-                                .code = "REQUIRED_FIELD_HIDDEN"};
-                continue;
-            }
-            const bool known = work.catalog.find(rules.salesforce) != nullptr;
-            const store::SchemaNews news = work.catalog.take(work.db, *described);
-            if (!known || news.empty()) continue;
-            const auto tell = [&](const std::vector<std::string>& fields, const char* what) {
-                if (!fields.empty()) told.push_back(rules.salesforce + ": " + what + " " + listed(fields));
-            };
-            tell(news.added, "new field");
-            tell(news.unreadable, "no longer readable");
-            tell(news.readable_again, "readable again");
-            tell(news.changed, "changed");
-            if (!news.changed.empty()) work.formula_indexes.clear();  // a fresh column has no index
-        }
+        TRY(survey(work));
+        for (const ObjectRules& rules : work.rules.objects()) TRY(take_description(work, rules, news));
         for (const ObjectRules& rules : work.rules.objects()) {
             if (rules.role != Role::Company && rules.role != Role::Person) continue;
+            if (!news.described && work.pairs.contains(rules.salesforce)) continue;
             Pairs pairs = pair_up(work.db, work.fields, rules, work.catalog, work.rules);
-            told.insert(told.end(), pairs.notes.begin(), pairs.notes.end());
+            news.told.insert(news.told.end(), pairs.notes.begin(), pairs.notes.end());
             work.pairs.insert_or_assign(rules.salesforce, std::move(pairs));
         }
-        for (const std::string& sentence : told) work.watcher.note(sentence);
-        step.detail = join(told, "; ");
-        if (missing) return *missing;
+        for (const std::string& sentence : news.told) work.watcher.note(sentence);
+        step.detail = join(news.told, "; ");
+        if (news.trouble) return *news.trouble;
         return {};
     }));
     for (const ObjectRules& rules : work.rules.objects()) {

@@ -99,6 +99,8 @@ public:
     }
     /// Has describes tell another formula than the org works with.
     void tell(const std::string& formula, const std::string& instead) {
+        // Each description is asked for whole: the org knows of no change in it.
+        house.rules_for_change().settings().composite = false;
         house.spoil = [formula, instead](const http::Request& request, http::Response& response) {
             if (request.target.find("/describe") == std::string::npos) return;
             const std::string from = "\"calculatedFormula\":\"" + formula + "\"";

@@ -100,6 +100,7 @@ void House::restart() {
     if (!rules.ok()) throw std::runtime_error(to_string(rules.error()));
     rules_ = std::move(rules).value();
     rules_->settings().bulk_from_rows = setup_.bulk_from_rows;
+    rules_->settings().composite = setup_.composite;
     auto lease = store::Lease::claim(*db_, "sync", store::this_process("test"));
     if (!lease.ok()) throw std::runtime_error(to_string(lease.error()));
     lease_.emplace(std::move(lease).value());

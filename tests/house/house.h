@@ -32,6 +32,7 @@ public:
         std::string rules_dir;  ///< folder with lockstep.toml and rules/ of its own
         std::int64_t bulk_from_rows = 10'000;
         std::size_t bulk_page_bytes = 8u << 20;
+        bool composite = true;
     };
     House() : House(Setup{}) {}
     explicit House(const Setup& setup);

@@ -75,7 +75,8 @@ TEST_P(Simulation, our_copy_is_the_org_s_after_every_cycle_that_went_well) {
     const auto random = seeded_random(seed * 7919 + 1);
     House house({.people = 120 + static_cast<std::int64_t>(seed % 5) * 40,
                  .seed = seed,
-                 .bulk_from_rows = seed % 2 == 0 ? 50 : 10'000});
+                 .bulk_from_rows = seed % 2 == 0 ? 50 : 10'000,
+                 .composite = seed % 3 != 0});
     SCOPED_TRACE("seed " + std::to_string(seed));
     for (int round = 0; round < 8; ++round) {
         {
