@@ -55,8 +55,15 @@ function(_lockstep_test_program name sources libs shards)
     add_executable(${name} ${sources})
     target_link_libraries(${name} PRIVATE ${libs} GTest::gtest_main GTest::gmock rapidcheck)
     target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR})
-    target_compile_definitions(${name} PRIVATE LOCKSTEP_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
-                               LOCKSTEP_BINARY_DIR="${CMAKE_BINARY_DIR}/bin")
+    # Only for those that ask: a path of this checkout in its command line keeps an object out of a shared compile cache.
+    foreach(source ${sources})
+        file(STRINGS ${source} asks REGEX "LOCKSTEP_(SOURCE|BINARY)_DIR" LIMIT_COUNT 1)
+        if(asks)
+            set_source_files_properties(${source} PROPERTIES
+                COMPILE_DEFINITIONS
+                "LOCKSTEP_SOURCE_DIR=\"${CMAKE_SOURCE_DIR}\";LOCKSTEP_BINARY_DIR=\"${CMAKE_BINARY_DIR}/bin\"")
+        endif()
+    endforeach()
     math(EXPR last "${shards} - 1")
     foreach(shard RANGE ${last})
         set(test ${name})
