@@ -99,7 +99,7 @@ void cycle(const Options& options, const Sink& found) {
             options, "sqlite", [] { return std::string(); }, found);
     if (options.engines != Engines::Sqlite) {
         const auto fresh = [] {
-            tests::PostgresServer& server = tests::PostgresServer::instance();
+            tests::PostgresServer& server = tests::PostgresServer::instance(tests::PostgresServer::Purpose::Measuring);
             return server.url(server.fresh_schema());
         };
         tell(options, "postgres", fresh, found);

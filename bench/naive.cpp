@@ -42,10 +42,30 @@ private:
     std::size_t at_ = 0;
 };
 
-std::string table_of(const Recorded& recorded) {
+const char* typed(record::Form form) {
+    switch (form) {
+        case record::Form::Boolean:
+            return "BOOLEAN";
+        case record::Form::Integer:
+            return "BIGINT";
+        case record::Form::Real:
+            return "DOUBLE PRECISION";
+        case record::Form::Timestamp:
+            return "TIMESTAMPTZ";
+        case record::Form::Date:
+            return "DATE";
+        case record::Form::Text:
+            break;
+    }
+    return "TEXT";
+}
+
+/// With columns of text only, or of the types their values are of.
+std::string table_of(const Recorded& recorded, bool with_types) {
     std::string columns;
-    for (const std::string& field : recorded.fields) {
-        columns += (columns.empty() ? "" : ", ") + ("\"" + field + "\" TEXT") + (field == "Id" ? " PRIMARY KEY" : "");
+    for (const record::Field& field : recorded.fields) {
+        columns += (columns.empty() ? "\"" : ", \"") + field.name + "\" " + (with_types ? typed(field.form) : "TEXT") +
+                   (field.name == "Id" ? " PRIMARY KEY" : "");
     }
     return "CREATE TABLE \"naive_" + recorded.object + "\" (" + columns + ")";
 }
@@ -64,7 +84,7 @@ void run(sqlite3* db, const std::string& sql) {
 }
 
 void insert_all(sqlite3* db, const Recorded& recorded) {
-    run(db, table_of(recorded));
+    run(db, table_of(recorded, false));
     std::string places;
     for (std::size_t i = 0; i < recorded.fields.size(); ++i) places += i == 0 ? "?" : ", ?";
     const std::string sql = "INSERT INTO \"naive_" + recorded.object + "\" VALUES (" + places + ")";
@@ -135,7 +155,7 @@ double load_naively(const fs::path& database, const std::vector<Recorded>& recor
     return seconds;
 }
 
-double copy_naively(const std::string& url, const std::vector<Recorded>& recorded) {
+double copy_naively(const std::string& url, const std::vector<Recorded>& recorded, Columns columns) {
     const std::size_t schema = url.find("&schema=");
     const std::string server = url.substr(0, schema);
     const std::unique_ptr<PGconn, ClosePostgres> db(PQconnectdb(server.c_str()));
@@ -143,10 +163,10 @@ double copy_naively(const std::string& url, const std::vector<Recorded>& recorde
     const double from = now_s();
     for (const Recorded& one : recorded) {
         run(db.get(), "BEGIN");
-        run(db.get(), table_of(one));
+        run(db.get(), table_of(one, columns == Columns::Typed));
         run(db.get(),
-            "COPY \"naive_" + one.object + "\" FROM STDIN (FORMAT csv, FORCE_NULL (\"" + join(one.fields, "\", \"") +
-                "\"))",
+            "COPY \"naive_" + one.object + "\" FROM STDIN (FORMAT csv, FORCE_NULL (\"" +
+                join(names_of(one.fields), "\", \"") + "\"))",
             PGRES_COPY_IN);
         Pieces pieces(one);
         for (std::string piece; pieces.next(piece);) {

@@ -15,8 +15,10 @@ namespace lockstep::bench {
 /// from their files. Returns the seconds it took; the file is removed.
 double load_naively(const std::filesystem::path& database, const std::vector<Recorded>& recorded);
 
-/// The same question to PostgreSQL, where a row a statement would be a caricature: COPY of the CSV as it is, into text
-/// columns with a primary key, one transaction a table. The tables are dropped.
-double copy_naively(const std::string& url, const std::vector<Recorded>& recorded);
+/// The same question to PostgreSQL, where a row a statement would be a caricature: COPY of the CSV as it is, into a
+/// table with its primary key, one transaction a table. Its columns have the types of their values, as ours have; or
+/// are all text, which spares the server from reading dates and numbers. The tables are dropped.
+enum class Columns { Typed, Text };
+double copy_naively(const std::string& url, const std::vector<Recorded>& recorded, Columns columns);
 
 }  // namespace lockstep::bench

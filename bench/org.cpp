@@ -80,17 +80,22 @@ std::int64_t Org::rows(const std::string& object) {
     return int_at(answer.as_object(), "totalSize").value_or(-1);
 }
 
-std::vector<std::string> Org::fields(const std::string& object) {
-    const auto described = salesforce::parse_describe(ask("GET", "/sobjects/" + object + "/describe").body);
-    if (!described) throw std::runtime_error(to_string(described.error()));
+std::vector<std::string> names_of(const std::vector<record::Field>& fields) {
     std::vector<std::string> names;
-    for (const record::Field& field : described->fields) names.push_back(field.name);
-    std::stable_partition(names.begin(), names.end(), [](const std::string& name) { return name == "Id"; });
+    names.reserve(fields.size());
+    for (const record::Field& field : fields) names.push_back(field.name);
     return names;
 }
 
+std::vector<record::Field> Org::fields(const std::string& object) {
+    auto described = salesforce::parse_describe(ask("GET", "/sobjects/" + object + "/describe").body);
+    if (!described) throw std::runtime_error(to_string(described.error()));
+    std::ranges::stable_partition(described->fields, [](const record::Field& field) { return field.name == "Id"; });
+    return std::move(described->fields);
+}
+
 void Org::hide(const std::string& object, std::size_t fields_max, const std::vector<std::string>& first_of_all) {
-    std::vector<std::string> visible = fields(object);
+    std::vector<std::string> visible = names_of(fields(object));
     const auto hide_one = [&](const std::string& field) {
         admin("PATCH", "/sandbox/objects/" + object + "/fields/" + field, R"({"visible":false})");
         std::erase(visible, field);
@@ -102,7 +107,7 @@ void Org::hide(const std::string& object, std::size_t fields_max, const std::vec
 }
 
 std::string Org::bulk_job(const std::string& object) {
-    const std::string soql = "SELECT " + join(fields(object), ",") + " FROM " + object;
+    const std::string soql = "SELECT " + join(names_of(fields(object)), ",") + " FROM " + object;
     const std::string body =
         json::serialize(json::object{{"operation", "queryAll"}, {"query", soql}, {"contentType", "CSV"}});
     std::string id = text_of(parsed(ask("POST", "/jobs/query", body).body), "id");

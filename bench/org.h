@@ -10,6 +10,7 @@
 
 #include "bench/program.h"
 #include "http/send.h"
+#include "record/object.h"
 #include "tests/support/process.h"
 
 namespace lockstep::bench {
@@ -38,8 +39,8 @@ public:
 
     /// Hides fields of an object, those at its end first, until the connected user sees `fields_max` at most.
     void hide(const std::string& object, std::size_t fields_max, const std::vector<std::string>& first_of_all);
-    /// The fields of an object that carry a value, Id first, in the order they are described in.
-    std::vector<std::string> fields(const std::string& object);
+    /// The fields of an object, Id first, in the order they are described in.
+    std::vector<record::Field> fields(const std::string& object);
     /// Makes a bulk job of all rows and waits until it is done; returns its id.
     std::string bulk_job(const std::string& object);
 
@@ -50,6 +51,8 @@ private:
     support::Process process_;
     std::string url_, client_id_, client_secret_, token_;
 };
+
+std::vector<std::string> names_of(const std::vector<record::Field>& fields);
 
 /// The objects that a load reads in bulk, parents first.
 extern const std::vector<std::string> kMainObjects;

@@ -137,7 +137,7 @@ http::Answer Replay::create_job(const std::string& body) const {
     const Result<json::value> parsed = parse_json(body);
     const std::string soql = parsed && parsed->is_object() ? text_at(parsed->get_object(), "query").value_or("") : "";
     for (const Recorded& recorded : recorded_) {
-        if (soql == "SELECT " + join(recorded.fields, ",") + " FROM " + recorded.object) {
+        if (soql == "SELECT " + join(names_of(recorded.fields), ",") + " FROM " + recorded.object) {
             return json_answer(200, job_of(recorded));
         }
     }

@@ -14,10 +14,10 @@ namespace lockstep::bench {
 
 /// The bulk result of one object, fetched beforehand into a file.
 struct Recorded {
-    std::string object, job;          ///< the job's id is the one it had
-    std::vector<std::string> fields;  ///< the columns
-    std::string header;               ///< the header row as it came
-    std::filesystem::path file;       ///< the rows, without it
+    std::string object, job;            ///< the job's id is the one it had
+    std::vector<record::Field> fields;  ///< the columns
+    std::string header;                 ///< the header row as it came
+    std::filesystem::path file;         ///< the rows, without it
     std::int64_t rows = 0;
     /// Where every kStride-th row starts, and the end of the file: the only places where a page may begin.
     static constexpr std::int64_t kStride = 256;

@@ -375,6 +375,10 @@ void build_mirror_indexes(Database& db, const MirrorObject& object, const std::v
         db.define("CREATE INDEX IF NOT EXISTS " + quoted(index_name(object, field->column)) + " ON " +
                   quoted(object.table) + " (" + quoted(field->column) + ")");
     }
+    if (db.engine() == Engine::Postgres) {
+        db.define("CREATE UNIQUE INDEX IF NOT EXISTS " + quoted(index_name(object, "ls_row")) + " ON " +
+                  quoted(object.table) + " (ls_row)");
+    }
     db.define("ANALYZE " + quoted(object.table));
 }
 

@@ -134,9 +134,10 @@ public:
     /// Runs DDL and other statements that can not share a transaction with data changes. One statement a call.
     virtual void define(std::string_view ddl) = 0;
 
-    /// Durable bulk loading into tables nobody reads yet. On SQLite the session uses a rollback journal when no other
+    /// Bulk loading into tables nobody reads yet. On SQLite the session uses a rollback journal when no other
     /// session is open (pages are then written once), commits like any other, and the file is back in WAL mode when the
-    /// returned guard dies. On PostgreSQL it does nothing.
+    /// returned guard dies. On PostgreSQL commits do not wait for the disk: a server that dies may undo the last of
+    /// them, whole and in order.
     class LoadMode {
     public:
         virtual ~LoadMode() = default;

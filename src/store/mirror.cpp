@@ -421,10 +421,6 @@ void finish_load(Database& db, const MirrorObject& object) {
         db.define(build);
     }
     db.define("DROP INDEX IF EXISTS " + helper);
-    if (db.engine() == Engine::Postgres) {
-        db.define("CREATE UNIQUE INDEX IF NOT EXISTS " + quoted(short_name(object.table + "$ls_row")) + " ON " + table +
-                  " (ls_row)");
-    }
 }
 
 }  // namespace lockstep::store

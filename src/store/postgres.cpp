@@ -457,13 +457,16 @@ public:
     // For PostgresDatabase.
 
     /// Each transaction says all it needs, so a session may be anybody's before and after (a pooler's, too).
-    void begin() {
+    /// `loads`: the commit does not wait for the disk. A server that dies loses the last moments as a whole, the place
+    /// to go on from among them.
+    void begin(bool loads = false) {
         const bool reads = access_ == Access::Read;
         execute(std::string("BEGIN ISOLATION LEVEL ") +
                 (reads ? "REPEATABLE READ READ ONLY" : "READ COMMITTED READ WRITE") + "; SET LOCAL search_path TO " +
                 quoted(schema_) +
                 "; SET LOCAL timezone TO 'UTC'; SET LOCAL lock_timeout TO '30s'; SET LOCAL statement_timeout TO 0; "
-                "SET LOCAL idle_in_transaction_session_timeout TO '300s'");
+                "SET LOCAL idle_in_transaction_session_timeout TO '300s'" +
+                (loads ? "; SET LOCAL synchronous_commit TO off" : ""));
         in_unit_ = true;
     }
 
@@ -765,7 +768,7 @@ public:
         const Turn turn(writer_);
         again_and_again([&] {
             PostgresConnection& session = writing_session();
-            session.begin();
+            session.begin(loads_ > 0);
             try {
                 Transaction transaction(session, world_);
                 transaction.start();
@@ -786,7 +789,7 @@ public:
         again_and_again([&] { writing_session().run(ddl, {}); });
     }
 
-    std::unique_ptr<LoadMode> load_mode() override { return std::make_unique<LoadMode>(); }
+    std::unique_ptr<LoadMode> load_mode() override { return std::make_unique<Loading>(loads_); }
     void checkpoint() override {}
 
     std::uint64_t bytes() override {
@@ -902,8 +905,18 @@ private:
         if (session->alive() && readers_.idle.size() < kIdleReadersMax) readers_.idle.push_back(std::move(session));
     }
 
+    class Loading final : public LoadMode {
+    public:
+        explicit Loading(std::atomic<int>& loads) : loads_(loads) { ++loads_; }
+        ~Loading() override { --loads_; }
+
+    private:
+        std::atomic<int>& loads_;
+    };
+
     Place place_;
     World& world_;
+    std::atomic<int> loads_ = 0;
     Writer<PostgresConnection> writer_;
     Readers<PostgresConnection> readers_;
 };

@@ -41,6 +41,9 @@ std::optional<fs::path> find_programs() {
     return std::nullopt;
 }
 
+constexpr const char* kForTests = " -c fsync=off -c full_page_writes=off -c shared_buffers=64MB";
+constexpr const char* kForMeasuring = "";
+
 /// PostgreSQL refuses to run as root.
 const passwd* unprivileged_user() {
     for (const char* const name : {"postgres", "nobody"}) {
@@ -67,7 +70,8 @@ bool run(const fs::path& program, const std::vector<std::string>& arguments, con
 }
 
 /// The keeper: starts the server, says "+" or "-" and why, waits for the end of its parent, cleans up.
-[[noreturn]] void keep(const fs::path& programs, const fs::path& folder, int life, int answer) {
+[[noreturn]] void keep(const fs::path& programs, const fs::path& folder, const std::string& settings, int life,
+                       int answer) {
     setsid();  // an interrupt at the terminal is for the test program; what follows from it, we see
     std::signal(SIGPIPE, SIG_IGN);
     const int nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -76,8 +80,8 @@ bool run(const fs::path& program, const std::vector<std::string>& arguments, con
 
     const std::string data = folder / "data";
     const fs::path log = folder / "log";
-    const std::string options = "-c listen_addresses= -c unix_socket_directories=" + folder.string() +
-                                " -c fsync=off -c full_page_writes=off -c shared_buffers=64MB -c max_connections=60";
+    const std::string options =
+        "-c listen_addresses= -c unix_socket_directories=" + folder.string() + " -c max_connections=60" + settings;
     const bool up = run(programs / "initdb",
                         {"-D", data, "--no-sync", "-A", "trust", "-U", "lockstep", "-E", "UTF8", "--locale=C.UTF-8",
                          "--locale-provider=icu", "--icu-locale=en-US"},
@@ -103,12 +107,12 @@ bool run(const fs::path& program, const std::vector<std::string>& arguments, con
 
 }  // namespace
 
-PostgresServer& PostgresServer::instance() {
-    static PostgresServer server;
+PostgresServer& PostgresServer::instance(Purpose purpose) {
+    static PostgresServer server(purpose);
     return server;
 }
 
-PostgresServer::PostgresServer() {
+PostgresServer::PostgresServer(Purpose purpose) {
     const std::optional<fs::path> programs = find_programs();
     if (!programs) throw std::runtime_error(std::string("PostgreSQL is not installed") + kHint);
     const passwd* const user = geteuid() == 0 ? unprivileged_user() : nullptr;
@@ -131,7 +135,7 @@ PostgresServer::PostgresServer() {
         if (user != nullptr && (setgroups(0, nullptr) != 0 || setgid(user->pw_gid) != 0 || setuid(user->pw_uid) != 0)) {
             _exit(1);
         }
-        keep(*programs, folder_, life[0], answer[1]);
+        keep(*programs, folder_, purpose == Purpose::Testing ? kForTests : kForMeasuring, life[0], answer[1]);
     }
     close(life[0]);
     close(answer[1]);
