@@ -473,6 +473,21 @@ http::Answer Admin::change_object(const http::Request& request, const Args& args
     return empty_answer(204);
 }
 
+http::Answer Admin::make_currencies(const http::Request& request, const Args&) {
+    const auto body = body_of(request);
+    if (!body.ok()) return refused(body.error());
+    std::vector<Org::Currency> currencies;
+    if (const json::array* given = array_at(*body, "currencies"))
+        for (const auto& text : *given) {
+            auto currency = currency_of(text.is_string() ? std::string_view(text.as_string()) : "");
+            if (!currency.ok()) return refused(currency.error());
+            currencies.push_back(std::move(*currency));
+        }
+    const auto lock = reach_.org.write_lock();
+    const auto made = reach_.org.make_currencies(currencies);
+    return made.ok() ? empty_answer(204) : refused(made.error());
+}
+
 http::Answer Admin::add_field(const http::Request& request, const Args& args) {
     const auto body = body_of(request);
     if (!body.ok()) return refused(body.error());

@@ -269,6 +269,7 @@ int Org::Impl::add_object(Object object) {
     const int index = schema.add_object(std::move(object));
     add_table(index);
     make_history_object(index);
+    add_currency_field(index);
     extend_formulas();
     return index;
 }

@@ -189,6 +189,12 @@ struct Org::Impl {
     void make_history_object(int object);
     void set_visible(int object, int field, bool visible);
     void note_record_types();
+    /// Makes the rows of CurrencyType the values of the currency fields.
+    void note_currencies();
+    /// Gives a custom object its CurrencyIsoCode, in an org of several currencies.
+    void add_currency_field(int object);
+    /// The code that a user's new records get; null in an org of one currency.
+    Cell default_currency(std::string_view user) const;
 
     // Changing rows: the only ways to do it. Undone by roll_back, written to the journal by commit.
     std::int64_t add_row(int object, Version version);

@@ -125,6 +125,8 @@ void set_defaults(Draft& draft) {
             if (const auto* cell = std::get_if<Cell>(&value)) draft.values[index] = *cell;
         } else if (field.type == Type::Boolean && field.createable) {
             draft.values[index] = false;
+        } else if (field.name == "CurrencyIsoCode" && field.createable) {
+            draft.values[index] = draft.org.default_currency(draft.actor);
         } else if (field.name == "OwnerId" && field.defaulted_on_create) {
             draft.values[index] = draft.actor;
         }

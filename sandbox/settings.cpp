@@ -28,6 +28,19 @@ bool is_currency_code(std::string_view text) {
     return text.size() == 3 && std::all_of(text.begin(), text.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
 }
 
+Result<Org::Currency> currency_of(std::string_view text) {
+    const std::string_view code = text.substr(0, text.find(' '));
+    const std::string_view rest = trim(text.substr(code.size()));
+    const auto rate = rest.empty() ? std::optional<double>(1) : parse_double(rest);
+    if (!is_currency_code(code) || !rate)
+        return Error{.kind = Kind::Invalid,
+                     .what = "\"" + std::string(text) + "\" is no currency.",
+                     .hint =
+                         "write its ISO code and how many of it one of the corporate currency is worth: "
+                         "\"USD 1.0843\""};
+    return Org::Currency{std::string(code), *rate};
+}
+
 Settings SettingsBox::get() const {
     const std::scoped_lock lock(mutex_);
     return settings_;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/result.h"
+#include "sandbox/org.h"
 
 namespace lockstep::sandbox {
 
@@ -28,6 +29,10 @@ struct Settings {
 
 /// Whether `text` has the form of an ISO 4217 code: three capitals.
 bool is_currency_code(std::string_view text);
+
+/// "USD 1.0843": a code and how many of it one of the corporate currency is worth; 1 when left out.
+/// Errors: Invalid – it has another form.
+Result<Org::Currency> currency_of(std::string_view text);
 
 /// The settings and their lock.
 class SettingsBox {

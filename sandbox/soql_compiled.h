@@ -34,7 +34,8 @@ struct Hop {
 enum class Function {
     ToLabel,
     Format,
-    Same,  ///< convertCurrency and convertTimezone: the org has one currency, its users live in UTC
+    ConvertCurrency,
+    Same,  ///< convertTimezone: the org's users live in UTC
     CalendarMonth,
     CalendarQuarter,
     CalendarYear,
