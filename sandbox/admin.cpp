@@ -642,6 +642,7 @@ http::Answer Admin::act_on_record(const http::Request& request, const Args& args
         Org::Conversion how;
         how.account_id = text_at(*body, "account_id").value_or("");
         how.contact_id = text_at(*body, "contact_id").value_or("");
+        how.opportunity_id = text_at(*body, "opportunity_id").value_or("");
         how.opportunity_name = text_at(*body, "opportunity_name").value_or("");
         how.with_opportunity = bool_at(*body, "with_opportunity").value_or(true);
         if (const auto status = text_at(*body, "converted_status")) how.converted_status = *status;

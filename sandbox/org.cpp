@@ -222,6 +222,9 @@ void Org::Impl::plan_fields(int object) {
     place.tracked.clear();
     for (const Field& field : described.fields) {
         if (field.history_tracked && !field.removed) place.tracked.push_back(static_cast<int>(place.plans.size()));
+        if (field.type == Type::Reference && field.deleted_with_parent && !field.removed) {
+            place.parent_fields.push_back(static_cast<int>(place.plans.size()));
+        }
         FieldPlan plan;
         plan.type = field.type;
         plan.unset_truth = field.default_value == "true";

@@ -150,12 +150,16 @@ public:
     WriteResult purge(int object, std::string_view id);  ///< out of the bin, for ever
     /// Losers are deleted and name the winner as their master, their children move to it (salesforce-api 18). At most
     /// two losers; Account, Contact and Lead.
+    /// `moved`, where given, gets the ids of the children that moved.
     WriteResult merge(int object, std::string_view winner, const std::vector<std::string>& losers,
-                      const Values& winner_values, std::string_view actor);
+                      const Values& winner_values, std::string_view actor, std::vector<std::string>* moved = nullptr);
     struct Conversion {
-        std::string account_id, contact_id;  ///< empty: make one
+        std::string account_id, contact_id;  ///< empty: make one. A contact without an account_id brings its own
+        std::string opportunity_id;          ///< empty: make one, if with_opportunity
         std::string opportunity_name;        ///< empty: the company's name
+        std::string owner_id;                ///< of what is made; empty: the lead's owner
         bool with_opportunity = true;
+        bool overwrite_lead_source = false;  ///< of a contact that exists
         std::string converted_status = "Closed - Converted";
     };
     ConvertedLead convert_lead(std::string_view lead_id, const Conversion& how, std::string_view actor);

@@ -640,7 +640,7 @@ WriteResult Org::purge(int object, std::string_view id) {
 }
 
 WriteResult Org::merge(int object, std::string_view winner, const std::vector<std::string>& losers,
-                       const Values& winner_values, std::string_view actor) {
+                       const Values& winner_values, std::string_view actor, std::vector<std::string>* moved) {
     const Object& described = impl_->schema.at(object);
     if (!described.mergeable) return not_supported(*impl_, object, "merge");
     const Found kept = find_live(*impl_, object, winner);
@@ -680,6 +680,7 @@ WriteResult Org::merge(int object, std::string_view winner, const std::vector<st
                         continue;
                     }
                     set_fields(*impl_, child.object, row, {{field, kept_id}}, actor);
+                    if (moved != nullptr) moved->push_back(id_of(child.object, row));
                 }
             }
             delete_row(*impl_, object, loser, batch, actor, false);
@@ -725,7 +726,9 @@ ConvertedLead Org::convert_lead(std::string_view lead_id, const Conversion& how,
         const std::optional<int64_t> owner_row =
             is_null(owner) ? std::nullopt : impl_->resolve(std::get<std::string>(owner));
         const bool owned_by_user = owner_row && schema().at(packed_object(*owner_row)).name == "User";
-        const Cell new_owner = owned_by_user ? owner : Cell{std::string(actor)};
+        const Cell new_owner = !how.owner_id.empty() ? Cell{how.owner_id}
+                               : owned_by_user       ? owner
+                                                     : Cell{std::string(actor)};
         const auto make = [&](const char* object_name, const Values& wanted, std::string& id) {
             const int object = impl_->schema.find(object_name);
             Values values;
@@ -741,6 +744,23 @@ ConvertedLead Org::convert_lead(std::string_view lead_id, const Conversion& how,
         };
         converted.account_id = how.account_id;
         converted.contact_id = how.contact_id;
+        converted.opportunity_id = how.opportunity_id;
+        if (!how.account_id.empty() && !existing("Account", how.account_id)) return false;
+        if (!how.opportunity_id.empty() && !existing("Opportunity", how.opportunity_id)) return false;
+        if (!how.contact_id.empty()) {
+            const std::optional<int64_t> contact_row = existing("Contact", how.contact_id);
+            if (!contact_row) return false;
+            const Cell account =
+                impl_->read(contacts, *contact_row, impl_->schema.at(contacts).find("AccountId"), Sight::Writer);
+            if (converted.account_id.empty() && !is_null(account))
+                converted.account_id = std::get<std::string>(account);
+            if (is_null(account) || std::get<std::string>(account) != normalize_id(converted.account_id)) {
+                return refuse("INVALID_CROSS_REFERENCE_KEY", "the contact does not belong to the account");
+            }
+            if (how.overwrite_lead_source) {
+                set_fields(*impl_, contacts, *contact_row, {{"LeadSource", cell("LeadSource")}}, actor);
+            }
+        }
         const bool have_account =
             !converted.account_id.empty() || make("Account",
                                                   {{"Name", cell("Company")},
@@ -778,7 +798,7 @@ ConvertedLead Org::convert_lead(std::string_view lead_id, const Conversion& how,
                                                                          {"OwnerId", new_owner}},
                                                                         converted.contact_id);
         if (!have_contact) return false;
-        if (how.with_opportunity) {
+        if (how.with_opportunity && converted.opportunity_id.empty()) {
             const std::string name =
                 how.opportunity_name.empty() ? plain_text(Type::String, cell("Company")) + "-" : how.opportunity_name;
             // Salesforce closes it at the end of the current quarter.

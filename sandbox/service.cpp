@@ -183,8 +183,8 @@ std::vector<Route> Service::Impl::make_routes() {
         {"GET", "/services/oauth2/userinfo", "userinfo", T::None, Nothing, of(oauth, &OAuth::userinfo), false},
         {"POST", "/services/oauth2/userinfo", "userinfo", T::None, Nothing, of(oauth, &OAuth::userinfo), false},
         {"GET", "/id/{}/{}", "identity", T::None, Nothing, of(oauth, &OAuth::identity), false},
-        {"POST", "/services/Soap/u/{}", "soap", T::Soap, Nothing, of(soap, &Soap::user_info), false},
-        {"POST", "/services/Soap/u/{}/{}", "soap", T::Soap, Nothing, of(soap, &Soap::user_info), false},
+        {"POST", "/services/Soap/u/{}", "soap", T::Soap, Nothing, of(soap, &Soap::carry_out), false},
+        {"POST", "/services/Soap/u/{}/{}", "soap", T::Soap, Nothing, of(soap, &Soap::carry_out), false},
 
         {"GET", "/", "resources", read, Nothing, of(rest, &Rest::resources)},
         {"GET", "/limits", "limits", read, Nothing, [this](const Call& call) { return limits(call); }},
@@ -358,7 +358,7 @@ http::Answer Service::Impl::carry_out(const Route& route, Call& call, LoggedCall
     }
     if (any_of(route.traits, Trait::Soap)) {
         if (auto refusal = soap.refusal(call)) return *refusal;
-        logged.counted = true;
+        logged.counted = !call.user.empty();
     }
     try {
         return route.handler(call);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/json.h"
+#include "base/text.h"
 
 namespace lockstep::sandbox {
 namespace {
@@ -68,6 +69,8 @@ Result<void> SettingsBox::change(std::string_view json_text) {
             changed.bulk_shuffled = value == "shuffled";
         } else if (name == "bulk_gzip" && value.is_bool()) {
             changed.bulk_gzip = value.as_bool();
+        } else if (name == "security_token" && value.is_bool()) {
+            changed.security_token = value.as_bool();
         } else if (name == "currency" && value.is_string() && is_currency_code(value.as_string())) {
             changed.currency = value.as_string();
         } else if (name == "api_versions" && value.is_array() && value.as_array().size() == 2 &&
@@ -90,6 +93,7 @@ std::string SettingsBox::to_json() const {
     for (const auto& number : numbers) shown[number.name] = settings.*number.member;
     shown["bulk_order"] = settings.bulk_shuffled ? "shuffled" : "plain";
     shown["bulk_gzip"] = settings.bulk_gzip;
+    shown["security_token"] = settings.security_token;
     shown["currency"] = settings.currency;
     shown["api_versions"] = json::array{settings.version_min, settings.version_max};
     return json::serialize(shown);

@@ -25,6 +25,7 @@ struct Settings {
     int version_min = 40;                   ///< API versions served
     int version_max = 64;
     std::string currency = "USD";  ///< the org's one currency
+    bool security_token = false;   ///< passwords must be followed by the security token
 };
 
 /// Whether `text` has the form of an ISO 4217 code: three capitals.
