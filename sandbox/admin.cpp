@@ -266,6 +266,9 @@ const std::vector<Admin::Route>& Admin::routes() {
         {"POST", "/sandbox/objects/{}/fields", &Admin::add_field, "add: {\"name\":\"Score__c\",\"type\":\"double\"}"},
         {"PATCH", "/sandbox/objects/{}/fields/{}", &Admin::change_field, "hide, show or change: {\"visible\":false}"},
         {"DELETE", "/sandbox/objects/{}/fields/{}", &Admin::remove_field, "delete the field"},
+        {"POST", "/sandbox/objects/{}/fields/{}/undelete", &Admin::restore_field, "bring a deleted field back"},
+        {"POST", "/sandbox/currencies", &Admin::make_currencies,
+         "several currencies, the corporate one first: {\"currencies\":[\"EUR\",\"USD 1.0843\"]}"},
         {"POST", "/sandbox/records/{}", &Admin::create_record, "create: {\"as\":\"Nina\",\"values\":{…}}"},
         {"GET", "/sandbox/records/{}/{}", &Admin::show_record, "every field, hidden ones too"},
         {"PATCH", "/sandbox/records/{}/{}", &Admin::edit_record, "edit: {\"as\":\"Nina\",\"values\":{…}}"},
@@ -508,6 +511,25 @@ http::Answer Admin::add_field(const http::Request& request, const Args& args) {
     return json_answer(201, "{\"name\":" + json_text(name) + "}");
 }
 
+namespace {
+
+/// The field with another type: sizes and flags are those of a new one.
+Field retyped(const Field& field, Type type) {
+    Field made = new_field(field.name, type);
+    made.label = field.label;
+    made.help = field.help;
+    made.history_tracked = field.history_tracked;
+    made.external_id = field.external_id;
+    made.unique = field.unique;
+    made.id_lookup = field.id_lookup;
+    made.case_sensitive = field.case_sensitive;
+    made.picklist = field.picklist;
+    made.changed_at = field.changed_at;
+    return made;
+}
+
+}  // namespace
+
 http::Answer Admin::change_field(const http::Request& request, const Args& args) {
     const auto body = body_of(request);
     if (!body.ok()) return refused(body.error());
@@ -520,7 +542,24 @@ http::Answer Admin::change_field(const http::Request& request, const Args& args)
     if (const auto type_text = text_at(*body, "type")) {
         const auto type = type_named(*type_text);
         if (!type) return refused(invalid("There is no type " + *type_text + ".", "for example string, double, date"));
-        field.type = *type;
+        if (*type != field.type) {
+            const bool fixed = !field.custom || field.calculated || field.auto_number ||
+                               field.type == Type::Reference || *type == Type::Reference;
+            if (fixed)
+                return refused(invalid("The field " + field.name + " can not become a " + *type_text + ".",
+                                       "only custom fields that hold values get another type; add a field instead"));
+            field = retyped(field, *type);
+        }
+    }
+    if (const auto name = text_at(*body, "name"); name && *name != field.name) {
+        if (!field.custom || !name->ends_with("__c"))
+            return refused(invalid("Only custom fields can be renamed, to names that end in __c.", "change the label"));
+        const int taken = reach_.org.schema().at(object).find(*name);
+        if (taken >= 0 && taken != index)
+            return refused(409, "The field " + *name + " exists already.", "choose another name");
+        if (field.relationship == field.name.substr(0, field.name.size() - 1) + "r")
+            field.relationship = name->substr(0, name->size() - 1) + "r";
+        field.name = *name;
     }
     if (const auto changed = apply(*body, field); !changed.ok()) return refused(changed.error());
     if (const auto trackable = reach_.org.can_track(object, field); !trackable.ok()) return refused(trackable.error());
@@ -544,6 +583,26 @@ http::Answer Admin::remove_field(const http::Request&, const Args& args) {
         reach_.org.check_change([&](Schema& schema) { schema.change_field(place->first, place->second, field); });
     if (!fits.ok()) return refused(fits.error());
     reach_.org.change_field(place->first, place->second, std::move(field));
+    return empty_answer(204);
+}
+
+http::Answer Admin::restore_field(const http::Request&, const Args& args) {
+    const auto lock = reach_.org.write_lock();
+    const auto object = object_of(reach_.org, args[0]);
+    if (!object.ok()) return refused(object.error());
+    const auto& fields = reach_.org.schema().at(*object).fields;
+    // The one deleted last, should several have had the name.
+    const auto found = std::find_if(fields.rbegin(), fields.rend(), [&](const Field& field) {
+        return field.removed && equals_ignoring_case(field.name, args[1]);
+    });
+    if (found == fields.rend())
+        return refused(404, "No field " + args[1] + " was deleted.", "deleted fields keep the name they had");
+    if (reach_.org.schema().at(*object).find(args[1]) >= 0)
+        return refused(409, "The field " + args[1] + " exists already.", "rename that one first");
+    const int index = static_cast<int>(fields.size() - 1) - static_cast<int>(found - fields.rbegin());
+    Field field = *found;
+    field.removed = false;
+    reach_.org.change_field(*object, index, std::move(field));
     return empty_answer(204);
 }
 

@@ -97,6 +97,8 @@ private:
     http::Answer add_field(const http::Request&, const Args&);
     http::Answer change_field(const http::Request&, const Args&);
     http::Answer remove_field(const http::Request&, const Args&);
+    http::Answer restore_field(const http::Request&, const Args&);
+    http::Answer make_currencies(const http::Request&, const Args&);
     http::Answer create_record(const http::Request&, const Args&);
     http::Answer show_record(const http::Request&, const Args&);
     http::Answer edit_record(const http::Request&, const Args&);

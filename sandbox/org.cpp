@@ -174,6 +174,12 @@ bool Org::visible(int object, int field) const {
     return at < place.hidden.size() && !place.hidden[at] && !described.fields[at].removed;
 }
 
+std::string Org::durable_field_id(int object, int field) const {
+    const Object& described = schema().at(object);
+    const Field& at = described.fields.at(static_cast<std::size_t>(field));
+    return at.custom ? RowIds("00N", described.name, impl_->options.seed).of(field).substr(0, 15) : at.name;
+}
+
 std::string Org::summary_json() const {
     json::array objects;
     std::size_t bytes = 0;
@@ -285,7 +291,29 @@ int Org::Impl::add_field(int object, Field field) {
     return index;
 }
 
+namespace {
+
+/// What is stored in a field that gets another type: what fits is kept, the rest is lost, as on the platform.
+void retype(Version& version, int field, const Field& before, const Field& after) {
+    const std::optional<CellView> stored = version.cells.view(field);
+    if (stored && stored->index() != 0) {
+        const std::string text = plain_text(before.type, to_cell(*stored));
+        const auto fitting = coerce(after, Cell{text});
+        const auto* cell = std::get_if<Cell>(&fitting);
+        version.cells.set(field, cell != nullptr ? *cell : Cell{});
+    }
+    if (version.before) retype(*version.before, field, before, after);
+}
+
+}  // namespace
+
 void Org::Impl::change_field(int object, int field, Field changed) {
+    const Field before = schema.at(object).fields.at(static_cast<std::size_t>(field));
+    changed.changed_at = std::max(changed.changed_at, before.changed_at);
+    if (before.type != changed.type) {
+        for (auto& [row, version] : table(object).edited) retype(version, field, before, changed);
+        for (Version& version : table(object).fresh) retype(version, field, before, changed);
+    }
     schema.change_field(object, field, std::move(changed));
     plan_fields(object);
     compile_formulas();

@@ -190,6 +190,44 @@ public:
     bool visible(int object, int field) const;  ///< field -1: the object
     void set_visible(int object, int field, bool visible);
 
+    // The connected user's sight of records (org_sight.cpp): what it owns, what those below it in the role hierarchy
+    // own, what is shared with it, and what the object's sharing opens to all. A private opportunity is seen by its
+    // owner and those above only. Records that have no owner follow those they are details of. All of it costs nothing
+    // while nothing is private.
+    enum class Sharing { Private, Read, ReadWrite, ByParent };
+    struct Rights {
+        bool create = true, edit = true, remove = true;
+        bool view_all = false, modify_all = false;  ///< whatever the sharing
+    };
+    Sharing sharing(int object) const;
+    void set_sharing(int object, Sharing sharing);
+    const Rights& rights(int object) const;
+    void set_rights(int object, const Rights& rights);
+    /// Shares a record with the connected user, to read or to edit as well. Precondition: the row exists.
+    void share(int object, std::int64_t row, bool edit);
+    void unshare(int object, std::int64_t row);
+    bool sees(int object, std::int64_t row) const;
+    bool may_edit(int object, std::int64_t row) const;
+    /// Whether readers see the row: it is committed, and the connected user may see it.
+    bool shown(int object, std::int64_t row) const { return visible_yet(object, row) && sees(object, row); }
+
+    // Several currencies (org_currency.cpp).
+    struct Currency {
+        std::string iso;  ///< "EUR"
+        double rate = 1;  ///< how many of it one of the corporate currency is worth
+    };
+    /// Makes the org one of several currencies, the first of them its corporate one: CurrencyType, DatedConversionRate,
+    /// CurrencyIsoCode wherever there is money. Generated rows get theirs by their account.
+    /// Errors: Invalid – the org has several already, or the list names one twice, a rate that is not above 0, or a
+    /// corporate rate that is not 1.
+    Result<void> make_currencies(const std::vector<Currency>& currencies);
+    /// An amount in the currency of record `row`, in that of the connected user. Opportunities take the dated rate of
+    /// their close date where there is one.
+    double converted(int object, std::int64_t row, double amount) const;
+
+    /// The id that a field keeps under whatever name it has: "00N…" of a custom one, its name else.
+    std::string durable_field_id(int object, int field) const;
+
     /// One step of the org's own life at `now`: leads arrive and are worked, opportunities walk their stages (see
     /// alive.h).
     void live(Random& random, int changes);

@@ -301,6 +301,7 @@ int Org::add_object(Object object) {
 }
 
 int Org::add_field(int object, Field field) {
+    field.changed_at = impl_->now();
     const json::value text = parsed(field_json(field));
     const int index = impl_->add_field(object, std::move(field));
     impl_->write_line(
@@ -309,6 +310,7 @@ int Org::add_field(int object, Field field) {
 }
 
 void Org::change_field(int object, int field, Field changed) {
+    changed.changed_at = impl_->now();
     const json::value text = parsed(field_json(changed));
     impl_->change_field(object, field, std::move(changed));
     impl_->write_line(json::serialize(json::object{
