@@ -262,7 +262,8 @@ const std::vector<Admin::Route>& Admin::routes() {
         {"GET", "/sandbox/users", &Admin::users, "who works in the org"},
         {"GET", "/sandbox/objects", &Admin::objects, "all objects with their rows"},
         {"POST", "/sandbox/objects", &Admin::add_object, "add one: {\"name\":\"Visit__c\",\"fields\":[…]}"},
-        {"PATCH", "/sandbox/objects/{}", &Admin::change_object, "hide or show it: {\"visible\":false}"},
+        {"PATCH", "/sandbox/objects/{}", &Admin::change_object,
+         "hide, show or change who sees its records: {\"visible\":false}, {\"sharing\":\"private\"}"},
         {"POST", "/sandbox/objects/{}/fields", &Admin::add_field, "add: {\"name\":\"Score__c\",\"type\":\"double\"}"},
         {"PATCH", "/sandbox/objects/{}/fields/{}", &Admin::change_field, "hide, show or change: {\"visible\":false}"},
         {"DELETE", "/sandbox/objects/{}/fields/{}", &Admin::remove_field, "delete the field"},
@@ -273,7 +274,8 @@ const std::vector<Admin::Route>& Admin::routes() {
         {"GET", "/sandbox/records/{}/{}", &Admin::show_record, "every field, hidden ones too"},
         {"PATCH", "/sandbox/records/{}/{}", &Admin::edit_record, "edit: {\"as\":\"Nina\",\"values\":{…}}"},
         {"DELETE", "/sandbox/records/{}/{}", &Admin::delete_record, "into the recycle bin; ?as=NAME"},
-        {"POST", "/sandbox/records/{}/{}/{}", &Admin::act_on_record, "undelete, purge, convert or merge"},
+        {"POST", "/sandbox/records/{}/{}/{}", &Admin::act_on_record,
+         "undelete, purge, convert, merge, share or unshare"},
         {"POST", "/sandbox/alive", &Admin::live, "let the org's people make changes now: {\"changes\":100}"},
         {"POST", "/sandbox/late", &Admin::delay, "late commits from now on: {\"object\":\"Lead\",\"seconds\":600}"},
         {"POST", "/sandbox/delete-log/purge", &Admin::purge_log,
@@ -467,12 +469,45 @@ http::Answer Admin::add_object(const http::Request& request, const Args&) {
 http::Answer Admin::change_object(const http::Request& request, const Args& args) {
     const auto body = body_of(request);
     if (!body.ok()) return refused(body.error());
-    const auto visible = bool_at(*body, "visible");
-    if (!visible) return refused(invalid("The body has no \"visible\".", "for example {\"visible\":false}"));
+    constexpr std::pair<std::string_view, Org::Sharing> models[] = {{"private", Org::Sharing::Private},
+                                                                    {"read", Org::Sharing::Read},
+                                                                    {"write", Org::Sharing::ReadWrite},
+                                                                    {"parent", Org::Sharing::ByParent}};
+    constexpr std::pair<std::string_view, bool Org::Rights::*> rights[] = {{"create", &Org::Rights::create},
+                                                                           {"edit", &Org::Rights::edit},
+                                                                           {"delete", &Org::Rights::remove},
+                                                                           {"view_all", &Org::Rights::view_all},
+                                                                           {"modify_all", &Org::Rights::modify_all}};
     const auto lock = reach_.org.write_lock();
     const auto object = object_of(reach_.org, args[0]);
     if (!object.ok()) return refused(object.error());
-    reach_.org.set_visible(*object, -1, *visible);
+    // All is read before anything is changed.
+    std::optional<bool> visible;
+    std::optional<Org::Sharing> sharing;
+    Org::Rights allowed = reach_.org.rights(*object);
+    for (const auto& [key, value] : *body) {
+        bool known = key == "visible" && value.is_bool();
+        if (known) visible = value.as_bool();
+        for (const auto& [word, model] : models)
+            if (key == "sharing" && value.is_string() && value.as_string() == word) {
+                sharing = model;
+                known = true;
+            }
+        for (const auto& [word, right] : rights)
+            if (key == word && value.is_bool()) {
+                allowed.*right = value.as_bool();
+                known = true;
+            }
+        if (!known)
+            return refused(
+                invalid("An object has no attribute \"" + std::string(key) + "\", or its value does not fit.",
+                        "use visible, sharing (private, read, write, parent), create, edit, delete, "
+                        "view_all, modify_all"));
+    }
+    if (body->empty()) return refused(invalid("The body is empty.", "for example {\"visible\":false}"));
+    if (visible) reach_.org.set_visible(*object, -1, *visible);
+    if (sharing) reach_.org.set_sharing(*object, *sharing);
+    reach_.org.set_rights(*object, allowed);
     return empty_answer(204);
 }
 
@@ -682,6 +717,15 @@ http::Answer Admin::act_on_record(const http::Request& request, const Args& args
     const std::string& act = args[2];
     if (act == "undelete") return result_answer(reach_.org.undelete(*object, id, *actor), 200);
     if (act == "purge") return result_answer(reach_.org.purge(*object, id), 200);
+    if (act == "share" || act == "unshare") {
+        const auto row = reach_.org.row_of(*object, id);
+        if (!row) return refused(404, "There is no such record.", "give its id of 15 or 18 characters");
+        if (act == "share")
+            reach_.org.share(*object, *row, bool_at(*body, "edit").value_or(false));
+        else
+            reach_.org.unshare(*object, *row);
+        return empty_answer(204);
+    }
     if (act == "merge") {
         std::vector<std::string> losers;
         if (const json::array* given = array_at(*body, "losers"))
@@ -714,7 +758,7 @@ http::Answer Admin::act_on_record(const http::Request& request, const Args& args
         return json_answer(200, answer + "}");
     }
     return refused(404, "A record can not be told to " + act + ".",
-                   "use undelete, purge, merge, or convert for a Lead");
+                   "use undelete, purge, merge, share, unshare, or convert for a Lead");
 }
 
 // ---- the org as a whole

@@ -130,7 +130,7 @@ public:
     /// `since` lies after generation or up to 15 days before it (the first such call reads the object once); else all
     /// rows.
     std::vector<std::int64_t> rows_modified_since(int object, Timestamp since) const;
-    /// False while the row's creation waits for its late commit: queries must not show it.
+    /// False while the row's creation waits for its late commit: queries must not show it (`shown` asks for sight too).
     bool visible_yet(int object, std::int64_t row) const;
     /// Rows, deleted ones included, whose reference field holds `id18`, ascending. Cost: the size of the answer; the
     /// first call for a field reads the object once.
@@ -186,7 +186,7 @@ public:
     Timestamp earliest_delete_log() const;  ///< 15 days ago, or later after a purge
     void purge_delete_log(Timestamp before);
 
-    // The connected user's sight.
+    // The connected user's sight of objects and fields.
     bool visible(int object, int field) const;  ///< field -1: the object
     void set_visible(int object, int field, bool visible);
 

@@ -89,6 +89,13 @@ struct Table {
     std::vector<bool> hidden;      ///< by field index: the connected user may not see it
     std::vector<int> tracked;      ///< fields whose changes are rows of the object's history
     bool object_hidden = false;
+    // Sight of the connected user; nobody looks at it while Impl::anything_private is false.
+    Org::Sharing sharing = Org::Sharing::ReadWrite;
+    Org::Rights rights;
+    std::unordered_map<std::int64_t, bool> shares;  ///< row → whether to edit as well
+    int owner_field = -1, private_field = -1;
+    std::vector<int> parent_fields;  ///< references whose targets a row is a detail of
+
     std::int64_t delay = 0;              ///< seconds until new writes become visible
     std::int64_t live_delta = 0;         ///< live rows more than at generation, new ones included
     bool any_deleted = false;            ///< a row was deleted since generation

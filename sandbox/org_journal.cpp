@@ -335,6 +335,30 @@ void Org::purge_delete_log(Timestamp before) {
     impl_->write_line(json::serialize(json::object{{"log_purged", impl_->log_purged_before}}));
 }
 
+void Org::set_sharing(int object, Sharing sharing) {
+    impl_->table(object).sharing = sharing;
+    impl_->note_privacy();
+    impl_->write_line(json::serialize(
+        json::object{{"sharing", json::array{schema().at(object).name, static_cast<int64_t>(sharing)}}}));
+}
+
+void Org::set_rights(int object, const Rights& rights) {
+    impl_->table(object).rights = rights;
+    impl_->write_line(
+        json::serialize(json::object{{"rights", json::array{schema().at(object).name, rights.create, rights.edit,
+                                                            rights.remove, rights.view_all, rights.modify_all}}}));
+}
+
+void Org::share(int object, int64_t row, bool edit) {
+    impl_->table(object).shares[row] = edit;
+    impl_->write_line(json::serialize(json::object{{"share", json::array{schema().at(object).name, row, edit}}}));
+}
+
+void Org::unshare(int object, int64_t row) {
+    impl_->table(object).shares.erase(row);
+    impl_->write_line(json::serialize(json::object{{"share", json::array{schema().at(object).name, row, nullptr}}}));
+}
+
 void Org::set_visible(int object, int field, bool visible) {
     impl_->set_visible(object, field, visible);
     impl_->write_line(json::serialize(json::object{{"sight", json::array{object, field, visible}}}));

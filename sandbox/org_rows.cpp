@@ -261,8 +261,12 @@ void Org::Impl::index(int object, int64_t row, const Version& version, const Ver
         const std::pair<int64_t, int64_t> entry{version.deleted_at, row};
         place.deletions.insert(std::upper_bound(place.deletions.begin(), place.deletions.end(), entry), entry);
     }
+    if (users_below && (place.ids->of(0).starts_with("005") || place.ids->of(0).starts_with("00E"))) {
+        users_below.reset();  // the role hierarchy may be another now
+    }
     for (const auto& [field, cell] : version.cells.all()) {
         const FieldPlan& plan = place.plans[static_cast<std::size_t>(field)];
+        if (field == place.private_field && cell == Cell{true}) anything_private = true;
         const bool reference = plan.type == Type::Reference;
         if ((!reference && !plan.indexed) || is_null(cell)) continue;
         if (old != nullptr) {

@@ -103,7 +103,29 @@ void check_writable(Draft& draft) {
                refused);
 }
 
+WriteError unseen(const Org::Impl& org, int object, int64_t row) {
+    return {"INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY",
+            "insufficient access rights on cross-reference id: " + org.table(object).ids->of(row).substr(0, 15),
+            {}};
+}
+
+/// What the connected user may not do to a record; nothing: it may. The org's own people may do everything.
+std::optional<WriteError> access_refusal(const Org::Impl& org, int object, int64_t row, bool right,
+                                         std::string_view actor) {
+    if (actor != org.integration_user_id) return std::nullopt;
+    if (row >= 0 && !org.may(object, row, false)) return unseen(org, object, row);
+    const bool allowed = org.table(object).rights.modify_all || (right && (row < 0 || org.may(object, row, true)));
+    if (allowed) return std::nullopt;
+    return WriteError{"INSUFFICIENT_ACCESS_OR_READONLY", "insufficient access rights on object id", {}};
+}
+
 void check_access(Draft& draft) {
+    const Org::Rights& rights = draft.org.table(draft.object).rights;
+    const bool right = draft.is_new() ? rights.create : rights.edit;
+    if (std::optional<WriteError> refusal = access_refusal(draft.org, draft.object, draft.row, right, draft.actor)) {
+        draft.errors.push_back(std::move(*refusal));
+        return;
+    }
     if (draft.is_new()) return;
     if (!draft.org.is_live(draft.object, draft.row, Sight::Writer)) {
         draft.fail("ENTITY_IS_DELETED", "entity is deleted");
@@ -232,6 +254,9 @@ void check_references(Draft& draft) {
             draft.fail("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", {field.name});
         } else if (!org.is_live(packed_object(*target), packed_row(*target), Sight::Writer)) {
             draft.fail("ENTITY_IS_DELETED", "entity is deleted", {field.name});
+        } else if (draft.actor == org.integration_user_id &&
+                   !org.may(packed_object(*target), packed_row(*target), false)) {
+            draft.errors.push_back(unseen(org, packed_object(*target), packed_row(*target)));
         } else if (field.name == "OwnerId") {
             check_owner(draft, field, *target);
         }
@@ -575,6 +600,11 @@ WriteResult Org::remove(int object, std::string_view id, std::string_view actor)
     const Found found = find_live(*impl_, object, id);
     if (found.row < 0) return found.refusal;
     WriteResult result{id_of(object, found.row), false, {}};
+    if (std::optional<WriteError> refusal =
+            access_refusal(*impl_, object, found.row, impl_->table(object).rights.remove, actor)) {
+        result.errors.push_back(std::move(*refusal));
+        return result;
+    }
     if (std::optional<WriteError> hindrance = delete_hindrance(*impl_, object, found.row)) {
         result.errors.push_back(std::move(*hindrance));
         return result;
@@ -593,6 +623,11 @@ WriteResult Org::undelete(int object, std::string_view id, std::string_view acto
     WriteResult result{id_of(object, found.row), false, {}};
     if (impl_->life(object, found.row, Sight::Writer) != Life::InBin) {
         result.errors.push_back({"UNDELETE_FAILED", "entity is not in the recycle bin", {}});
+        return result;
+    }
+    if (std::optional<WriteError> refusal =
+            access_refusal(*impl_, object, found.row, impl_->table(object).rights.remove, actor)) {
+        result.errors.push_back(std::move(*refusal));
         return result;
     }
     impl_->transact([&] {
@@ -656,6 +691,10 @@ WriteResult Org::merge(int object, std::string_view winner, const std::vector<st
         if (found.row == kept.row) {
             return failed(kept_id, "INVALID_ARGUMENT", "a record can not be merged with itself: " + kept_id);
         }
+        if (std::optional<WriteError> refusal =
+                access_refusal(*impl_, object, found.row, impl_->table(object).rights.remove, actor)) {
+            return {kept_id, false, {std::move(*refusal)}};
+        }
         gone.push_back(found.row);
     }
     WriteResult result;
@@ -713,6 +752,10 @@ ConvertedLead Org::convert_lead(std::string_view lead_id, const Conversion& how,
         if (cell("IsConverted") == Cell{true}) {
             return refuse("CANNOT_UPDATE_CONVERTED_LEAD", "cannot reference converted lead");
         }
+        if (auto refusal = access_refusal(*impl_, leads, found.row, impl_->table(leads).rights.edit, actor)) {
+            converted.errors = {std::move(*refusal)};
+            return false;
+        }
         const int statuses = impl_->schema.find("LeadStatus");
         bool known = false;
         for (int64_t row = 0; row < rows(statuses); ++row) {
@@ -742,6 +785,20 @@ ConvertedLead Org::convert_lead(std::string_view lead_id, const Conversion& how,
             id = made.id;
             return made.ok();
         };
+        const auto existing = [&](const char* object_name, const std::string& id) -> std::optional<int64_t> {
+            const int object = impl_->schema.find(object_name);
+            const Found named = find_live(*impl_, object, id);
+            if (named.row < 0) {
+                converted.errors = named.refusal.errors;
+                return std::nullopt;
+            }
+            if (auto refusal = access_refusal(*impl_, object, named.row, impl_->table(object).rights.edit, actor)) {
+                converted.errors = {std::move(*refusal)};
+                return std::nullopt;
+            }
+            return named.row;
+        };
+        const int contacts = impl_->schema.find("Contact");
         converted.account_id = how.account_id;
         converted.contact_id = how.contact_id;
         converted.opportunity_id = how.opportunity_id;

@@ -296,7 +296,9 @@ std::optional<Spot> follow(const Org& org, const Hop& hop, Spot spot) {
     if (from.field < 0) return std::nullopt;
     const auto cell = org.value(from.object, spot.row, from.field);
     const auto* id = std::get_if<std::string>(&cell);
-    return id ? spot_of(org, *id) : std::nullopt;
+    auto target = id ? spot_of(org, *id) : std::nullopt;
+    // Of a record that one may not see, the id is all there is to know.
+    return target && org.sees(target->object, target->row) ? target : std::nullopt;
 }
 
 Cell read(const Org& org, const Value& value, Spot spot) {
