@@ -1,6 +1,7 @@
 #include "sandbox/admin.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "base/json.h"
 #include "base/sfid.h"
@@ -278,6 +279,8 @@ const std::vector<Admin::Route>& Admin::routes() {
          "undelete, purge, convert, merge, share or unshare"},
         {"POST", "/sandbox/alive", &Admin::live, "let the org's people make changes now: {\"changes\":100}"},
         {"POST", "/sandbox/late", &Admin::delay, "late commits from now on: {\"object\":\"Lead\",\"seconds\":600}"},
+        {"POST", "/sandbox/bin/purge", &Admin::purge_bin,
+         "empty the recycle bin: {\"object\":\"Lead\",\"before\":\"2026-01-01T00:00:00Z\"}"},
         {"POST", "/sandbox/delete-log/purge", &Admin::purge_log,
          "forget deletions: {\"before\":\"2026-01-01T00:00:00Z\"}"},
         {"DELETE", "/sandbox/sessions", &Admin::end_sessions, "end every session"},
@@ -798,17 +801,47 @@ http::Answer Admin::delay(const http::Request& request, const Args&) {
     return empty_answer(204);
 }
 
+namespace {
+
+/// "before" of the body; without it `otherwise`.
+Result<Timestamp> before_of(const json::object& body, Timestamp otherwise) {
+    const auto text = text_at(body, "before");
+    if (!text) return otherwise;
+    const auto at = parse_timestamp(*text);
+    if (!at) return invalid("\"before\" is no time.", "for example {\"before\":\"2026-01-01T00:00:00Z\"}");
+    return *at;
+}
+
+}  // namespace
+
+http::Answer Admin::purge_bin(const http::Request& request, const Args&) {
+    const auto body = body_of(request);
+    if (!body.ok()) return refused(body.error());
+    const auto lock = reach_.org.write_lock();
+    // Deleted in this very second counts as well.
+    const auto before = before_of(*body, reach_.org.now().plus(1));
+    if (!before.ok()) return refused(before.error());
+    std::vector<int> objects;
+    if (const auto name = text_at(*body, "object")) {
+        const auto object = object_of(reach_.org, *name);
+        if (!object.ok()) return refused(object.error());
+        objects.push_back(*object);
+    } else {
+        objects.resize(static_cast<std::size_t>(reach_.org.schema().size()));
+        std::iota(objects.begin(), objects.end(), 0);
+    }
+    std::int64_t purged = 0;
+    for (const int object : objects) purged += reach_.org.purge_bin(object, *before);
+    return json_answer(200, "{\"purged\":" + std::to_string(purged) + "}");
+}
+
 http::Answer Admin::purge_log(const http::Request& request, const Args&) {
     const auto body = body_of(request);
     if (!body.ok()) return refused(body.error());
     const auto lock = reach_.org.write_lock();
-    Timestamp before = reach_.org.now();
-    if (const auto text = text_at(*body, "before")) {
-        const auto at = parse_timestamp(*text);
-        if (!at) return refused(invalid("\"before\" is no time.", "for example {\"before\":\"2026-01-01T00:00:00Z\"}"));
-        before = *at;
-    }
-    reach_.org.purge_delete_log(before);
+    const auto before = before_of(*body, reach_.org.now());
+    if (!before.ok()) return refused(before.error());
+    reach_.org.purge_delete_log(*before);
     return json_answer(200, "{\"earliest\":\"" + to_string(reach_.org.earliest_delete_log()) + "\"}");
 }
 

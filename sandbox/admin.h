@@ -106,6 +106,7 @@ private:
     http::Answer act_on_record(const http::Request&, const Args&);
     http::Answer live(const http::Request&, const Args&);
     http::Answer delay(const http::Request&, const Args&);
+    http::Answer purge_bin(const http::Request&, const Args&);
     http::Answer purge_log(const http::Request&, const Args&);
     http::Answer end_sessions(const http::Request&, const Args&);
     http::Answer close_locators(const http::Request&, const Args&);

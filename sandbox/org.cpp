@@ -134,30 +134,35 @@ std::vector<int64_t> Org::rows_equal(int object, int field, std::string_view tex
     return impl_->equal(object, field, text, Sight::Readers);
 }
 
-std::vector<DeletedRow> Org::deleted_between(int object, Timestamp from, Timestamp to) const {
-    const Table& place = impl_->table(object);
-    const int64_t first = std::max(from.seconds, earliest_delete_log().seconds);
+std::vector<std::pair<int64_t, int64_t>> Org::Impl::deletions(int object, int64_t from, int64_t to) const {
+    const Table& place = table(object);
     std::vector<std::pair<int64_t, int64_t>> found;
     const auto take = [&](int64_t at, int64_t row) {
         bool invisible = false;
-        const Version* state = impl_->seen(place, row, invisible);
+        const Version* state = seen(place, row, invisible);
         const bool still = state == nullptr || (state->life != Life::Live && state->deleted_at == at);
         if (!invisible && still) found.emplace_back(at, row);
     };
-    if (place.generated > 0 && first <= impl_->start.seconds) {
-        for (const Table::Recent& entry : impl_->scanned(object).recent) {
-            if (entry.deleted && entry.stamp >= first && entry.stamp < to.seconds) take(entry.stamp, entry.row);
+    if (place.generated > 0 && from <= start.seconds) {
+        for (const Table::Recent& entry : scanned(object).recent) {
+            if (entry.deleted && entry.stamp >= from && entry.stamp < to) take(entry.stamp, entry.row);
         }
     }
-    auto entry = std::lower_bound(place.deletions.begin(), place.deletions.end(), std::pair{first, int64_t{-1}});
-    for (; entry != place.deletions.end() && entry->first < to.seconds; ++entry) {
+    auto entry = std::lower_bound(place.deletions.begin(), place.deletions.end(), std::pair{from, int64_t{-1}});
+    for (; entry != place.deletions.end() && entry->first < to; ++entry) {
         if (entry->second < place.rows() && place.latest(entry->second) != nullptr) take(entry->first, entry->second);
     }
     std::sort(found.begin(), found.end());
     found.erase(std::unique(found.begin(), found.end()), found.end());
+    return found;
+}
+
+std::vector<DeletedRow> Org::deleted_between(int object, Timestamp from, Timestamp to) const {
     std::vector<DeletedRow> rows;
-    rows.reserve(found.size());
-    for (const auto& [at, row] : found) rows.push_back({id_of(object, row), {at}});
+    const int64_t first = std::max(from.seconds, earliest_delete_log().seconds);
+    for (const auto& [at, row] : impl_->deletions(object, first, to.seconds)) {
+        if (sees(object, row)) rows.push_back({id_of(object, row), {at}});
+    }
     return rows;
 }
 

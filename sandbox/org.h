@@ -148,6 +148,8 @@ public:
     WriteResult remove(int object, std::string_view id, std::string_view actor);  ///< into the bin, with its cascade
     WriteResult undelete(int object, std::string_view id, std::string_view actor);
     WriteResult purge(int object, std::string_view id);  ///< out of the bin, for ever
+    /// The same for all of an object that was deleted before `before`; how many those were, without their cascades.
+    std::int64_t purge_bin(int object, Timestamp before);
     /// Losers are deleted and name the winner as their master, their children move to it (salesforce-api 18). At most
     /// two losers; Account, Contact and Lead.
     /// `moved`, where given, gets the ids of the children that moved.

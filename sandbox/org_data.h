@@ -181,6 +181,8 @@ struct Org::Impl {
     const Table::Generated::Inverse& inverse(int object, int field, int target) const;
     const std::vector<std::uint64_t>& text_hashes(int object, int field) const;
     std::vector<std::int64_t> modified_since(int object, std::int64_t since) const;
+    /// (deleted at, row) of what was deleted in [from, to) and still is, ascending; `from` at most 15 days ago.
+    std::vector<std::pair<std::int64_t, std::int64_t>> deletions(int object, std::int64_t from, std::int64_t to) const;
 
     // Schema.
     void plan_fields(int object);

@@ -655,6 +655,18 @@ WriteResult Org::undelete(int object, std::string_view id, std::string_view acto
     return result;
 }
 
+namespace {
+
+void purge_row(Org::Impl& org, int object, int64_t row) {
+    with_cascade(org, object, row, [&](int at_object, int64_t at) {
+        Version version = org.copy_latest(at_object, at);
+        version.life = Org::Life::Gone;
+        org.set_version(at_object, at, std::move(version));
+    });
+}
+
+}  // namespace
+
 WriteResult Org::purge(int object, std::string_view id) {
     const Found found = find_record(*impl_, object, id);
     if (found.row < 0) return found.refusal;
@@ -664,14 +676,23 @@ WriteResult Org::purge(int object, std::string_view id) {
         return result;
     }
     impl_->transact([&] {
-        with_cascade(*impl_, object, found.row, [&](int at_object, int64_t row) {
-            Version version = impl_->copy_latest(at_object, row);
-            version.life = Life::Gone;
-            impl_->set_version(at_object, row, std::move(version));
-        });
+        purge_row(*impl_, object, found.row);
         return true;
     });
     return result;
+}
+
+int64_t Org::purge_bin(int object, Timestamp before) {
+    int64_t purged = 0;
+    impl_->transact([&] {
+        for (const auto& [at, row] : impl_->deletions(object, now().seconds - kBinSeconds, before.seconds)) {
+            if (impl_->life(object, row, Sight::Writer) != Life::InBin) continue;
+            purge_row(*impl_, object, row);
+            ++purged;
+        }
+        return true;
+    });
+    return purged;
 }
 
 WriteResult Org::merge(int object, std::string_view winner, const std::vector<std::string>& losers,
