@@ -231,6 +231,10 @@ void Org::Impl::plan_fields(int object) {
     const bool of_member = described.name == "CampaignMember";
     place.plans.clear();
     place.tracked.clear();
+    place.activity_fields.clear();
+    place.parent_fields.clear();
+    place.owner_field = described.find("OwnerId");
+    place.private_field = described.name == "Opportunity" ? described.find("IsPrivate") : -1;
     for (const Field& field : described.fields) {
         if (field.history_tracked && !field.removed) place.tracked.push_back(static_cast<int>(place.plans.size()));
         if (field.type == Type::Reference && field.deleted_with_parent && !field.removed) {
@@ -267,6 +271,14 @@ void Org::Impl::plan_fields(int object) {
         }
         const bool counts = field.name.starts_with("NumberOf") || field.name.starts_with("Amount");
         if (described.name == "Campaign" && derived_here && counts) plan.source = Source::Rollup;
+        const bool activity = described.name == "Task" || described.name == "Event";
+        if (activity && field.name == "IsArchived") plan.source = Source::Archived;
+        if (activity && (field.name == "WhoId" || field.name == "WhatId" || field.name == "AccountId")) {
+            place.activity_fields.push_back(static_cast<int>(place.plans.size()));
+        }
+        if (derived_here && field.name == "LastActivityDate") plan.source = Source::LastActivity;
+        if (derived_here && field.name == "HasOpenActivity") plan.source = Source::OpenActivity;
+        if (derived_here && field.name == "HasOverdueTask") plan.source = Source::OverdueTask;
         const auto& targets = field.reference_to;
         const bool to_users_only = targets == std::vector<std::string>{"User"};
         plan.weak = field.type == Type::Reference && !field.deleted_with_parent && !to_users_only &&

@@ -302,6 +302,7 @@ int64_t Org::Impl::store_new(int object, Version version, int64_t visible_at) {
     place.fresh.push_back(std::move(version));
     undo.push_back({object, row, true, std::nullopt});
     index(object, row, place.fresh.back(), nullptr);
+    note_activity(object, row);
     return row;
 }
 
@@ -312,6 +313,7 @@ void Org::Impl::store(int object, int64_t row, Version version, int64_t visible_
     undo.push_back({object, row, false, stored != nullptr ? std::optional(stored->clone()) : std::nullopt});
     place.live_delta += (version.life == Life::Live ? 1 : 0) - (old.life == Life::Live ? 1 : 0);
     index(object, row, version, &old);
+    note_activity(object, row);
     version.visible_at = visible_at;
     version.before = nullptr;
     if (visible_at > 0) {
@@ -325,6 +327,7 @@ void Org::Impl::store(int object, int64_t row, Version version, int64_t visible_
         place.touched[static_cast<std::size_t>(row)] = true;
         place.edited[row] = std::move(version);
     }
+    note_activity(object, row);  // it may be about somebody else than before
 }
 
 void Org::Impl::roll_back(std::size_t to) {
