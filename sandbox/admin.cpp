@@ -1,6 +1,7 @@
 #include "sandbox/admin.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "base/json.h"
 #include "base/sfid.h"
@@ -262,17 +263,24 @@ const std::vector<Admin::Route>& Admin::routes() {
         {"GET", "/sandbox/users", &Admin::users, "who works in the org"},
         {"GET", "/sandbox/objects", &Admin::objects, "all objects with their rows"},
         {"POST", "/sandbox/objects", &Admin::add_object, "add one: {\"name\":\"Visit__c\",\"fields\":[…]}"},
-        {"PATCH", "/sandbox/objects/{}", &Admin::change_object, "hide or show it: {\"visible\":false}"},
+        {"PATCH", "/sandbox/objects/{}", &Admin::change_object,
+         "hide, show or change who sees its records: {\"visible\":false}, {\"sharing\":\"private\"}"},
         {"POST", "/sandbox/objects/{}/fields", &Admin::add_field, "add: {\"name\":\"Score__c\",\"type\":\"double\"}"},
         {"PATCH", "/sandbox/objects/{}/fields/{}", &Admin::change_field, "hide, show or change: {\"visible\":false}"},
         {"DELETE", "/sandbox/objects/{}/fields/{}", &Admin::remove_field, "delete the field"},
+        {"POST", "/sandbox/objects/{}/fields/{}/undelete", &Admin::restore_field, "bring a deleted field back"},
+        {"POST", "/sandbox/currencies", &Admin::make_currencies,
+         "several currencies, the corporate one first: {\"currencies\":[\"EUR\",\"USD 1.0843\"]}"},
         {"POST", "/sandbox/records/{}", &Admin::create_record, "create: {\"as\":\"Nina\",\"values\":{…}}"},
         {"GET", "/sandbox/records/{}/{}", &Admin::show_record, "every field, hidden ones too"},
         {"PATCH", "/sandbox/records/{}/{}", &Admin::edit_record, "edit: {\"as\":\"Nina\",\"values\":{…}}"},
         {"DELETE", "/sandbox/records/{}/{}", &Admin::delete_record, "into the recycle bin; ?as=NAME"},
-        {"POST", "/sandbox/records/{}/{}/{}", &Admin::act_on_record, "undelete, purge, convert or merge"},
+        {"POST", "/sandbox/records/{}/{}/{}", &Admin::act_on_record,
+         "undelete, purge, convert, merge, share or unshare"},
         {"POST", "/sandbox/alive", &Admin::live, "let the org's people make changes now: {\"changes\":100}"},
         {"POST", "/sandbox/late", &Admin::delay, "late commits from now on: {\"object\":\"Lead\",\"seconds\":600}"},
+        {"POST", "/sandbox/bin/purge", &Admin::purge_bin,
+         "empty the recycle bin: {\"object\":\"Lead\",\"before\":\"2026-01-01T00:00:00Z\"}"},
         {"POST", "/sandbox/delete-log/purge", &Admin::purge_log,
          "forget deletions: {\"before\":\"2026-01-01T00:00:00Z\"}"},
         {"DELETE", "/sandbox/sessions", &Admin::end_sessions, "end every session"},
@@ -464,13 +472,61 @@ http::Answer Admin::add_object(const http::Request& request, const Args&) {
 http::Answer Admin::change_object(const http::Request& request, const Args& args) {
     const auto body = body_of(request);
     if (!body.ok()) return refused(body.error());
-    const auto visible = bool_at(*body, "visible");
-    if (!visible) return refused(invalid("The body has no \"visible\".", "for example {\"visible\":false}"));
+    constexpr std::pair<std::string_view, Org::Sharing> models[] = {{"private", Org::Sharing::Private},
+                                                                    {"read", Org::Sharing::Read},
+                                                                    {"write", Org::Sharing::ReadWrite},
+                                                                    {"parent", Org::Sharing::ByParent}};
+    constexpr std::pair<std::string_view, bool Org::Rights::*> rights[] = {{"create", &Org::Rights::create},
+                                                                           {"edit", &Org::Rights::edit},
+                                                                           {"delete", &Org::Rights::remove},
+                                                                           {"view_all", &Org::Rights::view_all},
+                                                                           {"modify_all", &Org::Rights::modify_all}};
     const auto lock = reach_.org.write_lock();
     const auto object = object_of(reach_.org, args[0]);
     if (!object.ok()) return refused(object.error());
-    reach_.org.set_visible(*object, -1, *visible);
+    // All is read before anything is changed.
+    std::optional<bool> visible;
+    std::optional<Org::Sharing> sharing;
+    Org::Rights allowed = reach_.org.rights(*object);
+    for (const auto& [key, value] : *body) {
+        bool known = key == "visible" && value.is_bool();
+        if (known) visible = value.as_bool();
+        for (const auto& [word, model] : models)
+            if (key == "sharing" && value.is_string() && value.as_string() == word) {
+                sharing = model;
+                known = true;
+            }
+        for (const auto& [word, right] : rights)
+            if (key == word && value.is_bool()) {
+                allowed.*right = value.as_bool();
+                known = true;
+            }
+        if (!known)
+            return refused(
+                invalid("An object has no attribute \"" + std::string(key) + "\", or its value does not fit.",
+                        "use visible, sharing (private, read, write, parent), create, edit, delete, "
+                        "view_all, modify_all"));
+    }
+    if (body->empty()) return refused(invalid("The body is empty.", "for example {\"visible\":false}"));
+    if (visible) reach_.org.set_visible(*object, -1, *visible);
+    if (sharing) reach_.org.set_sharing(*object, *sharing);
+    reach_.org.set_rights(*object, allowed);
     return empty_answer(204);
+}
+
+http::Answer Admin::make_currencies(const http::Request& request, const Args&) {
+    const auto body = body_of(request);
+    if (!body.ok()) return refused(body.error());
+    std::vector<Org::Currency> currencies;
+    if (const json::array* given = array_at(*body, "currencies"))
+        for (const auto& text : *given) {
+            auto currency = currency_of(text.is_string() ? std::string_view(text.as_string()) : "");
+            if (!currency.ok()) return refused(currency.error());
+            currencies.push_back(std::move(*currency));
+        }
+    const auto lock = reach_.org.write_lock();
+    const auto made = reach_.org.make_currencies(currencies);
+    return made.ok() ? empty_answer(204) : refused(made.error());
 }
 
 http::Answer Admin::add_field(const http::Request& request, const Args& args) {
@@ -493,6 +549,25 @@ http::Answer Admin::add_field(const http::Request& request, const Args& args) {
     return json_answer(201, "{\"name\":" + json_text(name) + "}");
 }
 
+namespace {
+
+/// The field with another type: sizes and flags are those of a new one.
+Field retyped(const Field& field, Type type) {
+    Field made = new_field(field.name, type);
+    made.label = field.label;
+    made.help = field.help;
+    made.history_tracked = field.history_tracked;
+    made.external_id = field.external_id;
+    made.unique = field.unique;
+    made.id_lookup = field.id_lookup;
+    made.case_sensitive = field.case_sensitive;
+    made.picklist = field.picklist;
+    made.changed_at = field.changed_at;
+    return made;
+}
+
+}  // namespace
+
 http::Answer Admin::change_field(const http::Request& request, const Args& args) {
     const auto body = body_of(request);
     if (!body.ok()) return refused(body.error());
@@ -505,7 +580,24 @@ http::Answer Admin::change_field(const http::Request& request, const Args& args)
     if (const auto type_text = text_at(*body, "type")) {
         const auto type = type_named(*type_text);
         if (!type) return refused(invalid("There is no type " + *type_text + ".", "for example string, double, date"));
-        field.type = *type;
+        if (*type != field.type) {
+            const bool fixed = !field.custom || field.calculated || field.auto_number ||
+                               field.type == Type::Reference || *type == Type::Reference;
+            if (fixed)
+                return refused(invalid("The field " + field.name + " can not become a " + *type_text + ".",
+                                       "only custom fields that hold values get another type; add a field instead"));
+            field = retyped(field, *type);
+        }
+    }
+    if (const auto name = text_at(*body, "name"); name && *name != field.name) {
+        if (!field.custom || !name->ends_with("__c"))
+            return refused(invalid("Only custom fields can be renamed, to names that end in __c.", "change the label"));
+        const int taken = reach_.org.schema().at(object).find(*name);
+        if (taken >= 0 && taken != index)
+            return refused(409, "The field " + *name + " exists already.", "choose another name");
+        if (field.relationship == field.name.substr(0, field.name.size() - 1) + "r")
+            field.relationship = name->substr(0, name->size() - 1) + "r";
+        field.name = *name;
     }
     if (const auto changed = apply(*body, field); !changed.ok()) return refused(changed.error());
     if (const auto trackable = reach_.org.can_track(object, field); !trackable.ok()) return refused(trackable.error());
@@ -529,6 +621,26 @@ http::Answer Admin::remove_field(const http::Request&, const Args& args) {
         reach_.org.check_change([&](Schema& schema) { schema.change_field(place->first, place->second, field); });
     if (!fits.ok()) return refused(fits.error());
     reach_.org.change_field(place->first, place->second, std::move(field));
+    return empty_answer(204);
+}
+
+http::Answer Admin::restore_field(const http::Request&, const Args& args) {
+    const auto lock = reach_.org.write_lock();
+    const auto object = object_of(reach_.org, args[0]);
+    if (!object.ok()) return refused(object.error());
+    const auto& fields = reach_.org.schema().at(*object).fields;
+    // The one deleted last, should several have had the name.
+    const auto found = std::find_if(fields.rbegin(), fields.rend(), [&](const Field& field) {
+        return field.removed && equals_ignoring_case(field.name, args[1]);
+    });
+    if (found == fields.rend())
+        return refused(404, "No field " + args[1] + " was deleted.", "deleted fields keep the name they had");
+    if (reach_.org.schema().at(*object).find(args[1]) >= 0)
+        return refused(409, "The field " + args[1] + " exists already.", "rename that one first");
+    const int index = static_cast<int>(fields.size() - 1) - static_cast<int>(found - fields.rbegin());
+    Field field = *found;
+    field.removed = false;
+    reach_.org.change_field(*object, index, std::move(field));
     return empty_answer(204);
 }
 
@@ -608,6 +720,15 @@ http::Answer Admin::act_on_record(const http::Request& request, const Args& args
     const std::string& act = args[2];
     if (act == "undelete") return result_answer(reach_.org.undelete(*object, id, *actor), 200);
     if (act == "purge") return result_answer(reach_.org.purge(*object, id), 200);
+    if (act == "share" || act == "unshare") {
+        const auto row = reach_.org.row_of(*object, id);
+        if (!row) return refused(404, "There is no such record.", "give its id of 15 or 18 characters");
+        if (act == "share")
+            reach_.org.share(*object, *row, bool_at(*body, "edit").value_or(false));
+        else
+            reach_.org.unshare(*object, *row);
+        return empty_answer(204);
+    }
     if (act == "merge") {
         std::vector<std::string> losers;
         if (const json::array* given = array_at(*body, "losers"))
@@ -627,6 +748,7 @@ http::Answer Admin::act_on_record(const http::Request& request, const Args& args
         Org::Conversion how;
         how.account_id = text_at(*body, "account_id").value_or("");
         how.contact_id = text_at(*body, "contact_id").value_or("");
+        how.opportunity_id = text_at(*body, "opportunity_id").value_or("");
         how.opportunity_name = text_at(*body, "opportunity_name").value_or("");
         how.with_opportunity = bool_at(*body, "with_opportunity").value_or(true);
         if (const auto status = text_at(*body, "converted_status")) how.converted_status = *status;
@@ -639,7 +761,7 @@ http::Answer Admin::act_on_record(const http::Request& request, const Args& args
         return json_answer(200, answer + "}");
     }
     return refused(404, "A record can not be told to " + act + ".",
-                   "use undelete, purge, merge, or convert for a Lead");
+                   "use undelete, purge, merge, share, unshare, or convert for a Lead");
 }
 
 // ---- the org as a whole
@@ -679,17 +801,47 @@ http::Answer Admin::delay(const http::Request& request, const Args&) {
     return empty_answer(204);
 }
 
+namespace {
+
+/// "before" of the body; without it `otherwise`.
+Result<Timestamp> before_of(const json::object& body, Timestamp otherwise) {
+    const auto text = text_at(body, "before");
+    if (!text) return otherwise;
+    const auto at = parse_timestamp(*text);
+    if (!at) return invalid("\"before\" is no time.", "for example {\"before\":\"2026-01-01T00:00:00Z\"}");
+    return *at;
+}
+
+}  // namespace
+
+http::Answer Admin::purge_bin(const http::Request& request, const Args&) {
+    const auto body = body_of(request);
+    if (!body.ok()) return refused(body.error());
+    const auto lock = reach_.org.write_lock();
+    // Deleted in this very second counts as well.
+    const auto before = before_of(*body, reach_.org.now().plus(1));
+    if (!before.ok()) return refused(before.error());
+    std::vector<int> objects;
+    if (const auto name = text_at(*body, "object")) {
+        const auto object = object_of(reach_.org, *name);
+        if (!object.ok()) return refused(object.error());
+        objects.push_back(*object);
+    } else {
+        objects.resize(static_cast<std::size_t>(reach_.org.schema().size()));
+        std::iota(objects.begin(), objects.end(), 0);
+    }
+    std::int64_t purged = 0;
+    for (const int object : objects) purged += reach_.org.purge_bin(object, *before);
+    return json_answer(200, "{\"purged\":" + std::to_string(purged) + "}");
+}
+
 http::Answer Admin::purge_log(const http::Request& request, const Args&) {
     const auto body = body_of(request);
     if (!body.ok()) return refused(body.error());
     const auto lock = reach_.org.write_lock();
-    Timestamp before = reach_.org.now();
-    if (const auto text = text_at(*body, "before")) {
-        const auto at = parse_timestamp(*text);
-        if (!at) return refused(invalid("\"before\" is no time.", "for example {\"before\":\"2026-01-01T00:00:00Z\"}"));
-        before = *at;
-    }
-    reach_.org.purge_delete_log(before);
+    const auto before = before_of(*body, reach_.org.now());
+    if (!before.ok()) return refused(before.error());
+    reach_.org.purge_delete_log(*before);
     return json_answer(200, "{\"earliest\":\"" + to_string(reach_.org.earliest_delete_log()) + "\"}");
 }
 

@@ -97,6 +97,8 @@ private:
     http::Answer add_field(const http::Request&, const Args&);
     http::Answer change_field(const http::Request&, const Args&);
     http::Answer remove_field(const http::Request&, const Args&);
+    http::Answer restore_field(const http::Request&, const Args&);
+    http::Answer make_currencies(const http::Request&, const Args&);
     http::Answer create_record(const http::Request&, const Args&);
     http::Answer show_record(const http::Request&, const Args&);
     http::Answer edit_record(const http::Request&, const Args&);
@@ -104,6 +106,7 @@ private:
     http::Answer act_on_record(const http::Request&, const Args&);
     http::Answer live(const http::Request&, const Args&);
     http::Answer delay(const http::Request&, const Args&);
+    http::Answer purge_bin(const http::Request&, const Args&);
     http::Answer purge_log(const http::Request&, const Args&);
     http::Answer end_sessions(const http::Request&, const Args&);
     http::Answer close_locators(const http::Request&, const Args&);

@@ -258,7 +258,7 @@ http::Answer Composite::retrieve(const Call& call) {
         if (body.size() > 1) body += ',';
         const auto id18 = normalize_id(trim(id));
         const auto row = id18 ? org_.row_of(object, *id18) : std::nullopt;
-        const bool there = row && org_.life(object, *row) == Org::Life::Live && org_.visible_yet(object, *row);
+        const bool there = row && org_.life(object, *row) == Org::Life::Live && org_.shown(object, *row);
         body += there ? record_json(org_, object, *row, call.version, fields) : "null";
     }
     return json_answer(200, body + "]");

@@ -240,6 +240,10 @@ const Shape* Generator::shape(int object) const {
     return at < shape_of_.size() ? shape_of_[at] : nullptr;
 }
 
+void Generator::set_currencies(std::vector<std::string> codes) {
+    impl_->currencies = std::move(codes);
+}
+
 int64_t Generator::rows(int object) const {
     const Shape* made = shape(object);
     return made == nullptr ? 0 : impl_.get()->*made->rows;

@@ -123,6 +123,10 @@ public:
     /// The column that fills a field; null when generated rows hold nothing there.
     const Column* column(int object, std::string_view field) const;
 
+    /// The codes that CurrencyIsoCode of generated rows draws from; the first is the most frequent one. None until
+    /// then: the field is null. Not while others read.
+    void set_currencies(std::vector<std::string> codes);
+
     Stamps stamps(int object, std::int64_t row) const;
 
     /// Room for the facts of one row of any object.

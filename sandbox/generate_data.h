@@ -366,6 +366,7 @@ struct Generator::Impl {
         task_calendar, event_calendar, member_calendar;
     generate::Split contacts_of, roles_of, members_of, histories_of;
     std::array<int64_t, 4096> amounts{};
+    std::vector<std::string> currencies;  ///< none: the org has one currency
 };
 
 namespace generate {
@@ -412,6 +413,18 @@ inline int64_t pick(uint64_t hash, int shift, std::size_t count) {
 }
 
 constexpr int64_t kNull = Column::kNull;
+
+/// Three in five are in the first currency.
+inline char* put_currency(const G& g, uint64_t hash, char* at) {
+    if (g.currencies.empty()) return at;
+    const uint64_t h = mix64(hash ^ 0x637572);
+    const std::size_t others = g.currencies.size() - 1;
+    return put(at, g.currencies[others == 0 || h % 5 < 3 ? 0 : 1 + (h >> 8) % others]);
+}
+/// The currency of the account that a row belongs to; `otherwise` a hash of its own.
+inline char* put_currency_of(const G& g, int64_t account, uint64_t otherwise, char* at) {
+    return put_currency(g, account >= 0 ? g.hash(1, account) : otherwise, at);
+}
 
 template <class Row>
 std::vector<Column> system_columns() {

@@ -59,6 +59,8 @@ void fill_role(const G& g, int64_t row, RoleRow& out) {
 struct HistoryRow : Facts {
     uint32_t stage;
     int64_t opportunity, amount, close_day;
+    int64_t account;  ///< of the opportunity; -1: none
+    uint64_t opportunity_hash;
     int64_t amount_before, close_before;  ///< kNull: as before
 };
 
@@ -94,6 +96,8 @@ void fill_history(const G& g, int64_t row, HistoryRow& out) {
         }
     }
     out.opportunity = opportunity;
+    out.account = deal.account;
+    out.opportunity_hash = deal.h;
     out.stage = stage_at(nth);
     out.amount = now.amount;
     out.close_day = now.close_day;
@@ -190,6 +194,7 @@ std::vector<Column> opportunity_columns() {
                       [](const R& r) -> int64_t { return Open{}(r) && (r.h2 >> 12) % 3 == 0 ? 1 : 0; }),
             number<R>("HasOverdueTask", Kind::Bool,
                       [](const R& r) -> int64_t { return Open{}(r) && (r.h2 >> 12) % 9 == 0 ? 1 : 0; }),
+            text<R>("CurrencyIsoCode", [](const R& r, char* at) { return put_currency_of(*r.g, r.account, r.h, at); }),
             owner_column<R>(),
             last_activity_column<R>(),
         });
@@ -229,6 +234,8 @@ std::vector<Column> history_columns() {
                number<R>("Probability", Kind::Hundredths,
                          [](const R& r) { return int64_t{words::kStages[r.stage].probability} * 100; }),
                choice<R>("ForecastCategory", kForecasts, [](const R& r) { return int64_t{r.stage}; }),
+               text<R>("CurrencyIsoCode",
+                       [](const R& r, char* at) { return put_currency_of(*r.g, r.account, r.opportunity_hash, at); }),
                number<R>("PrevAmount", Kind::Hundredths, [](const R& r) { return r.amount_before; }),
                number<R>("PrevCloseDate", Kind::Date, [](const R& r) { return r.close_before; }),
            });

@@ -206,6 +206,8 @@ std::vector<Column> about_columns() {
         number<R>("ActivityDate", Kind::Date, [](const R& r) { return r.day; }),
         choice<R>("Description", words::kActivityNotes,
                   [](const R& r) { return r.h2 % 3 != 0 ? pick(r.h, 28, std::size(words::kActivityNotes)) : kNull; }),
+        text<R>("CurrencyIsoCode",
+                [](const R& r, char* at) { return r.g->currencies.empty() ? at : put(at, r.g->currencies.front()); }),
         owner_column<R>(),
     };
 }
@@ -295,6 +297,10 @@ std::vector<Column> member_columns() {
                number<R>("LeadId", Kind::Row, [](const R& r) { return r.lead >= 0 ? pack(r.g->lead, r.lead) : kNull; }),
                number<R>("ContactId", Kind::Row,
                          [](const R& r) { return r.contact >= 0 ? pack(r.g->contact, r.contact) : kNull; }),
+               text<R>("CurrencyIsoCode",
+                       [](const R& r, char* at) {
+                           return r.g->currencies.empty() ? at : put(at, r.g->currencies.front());
+                       }),
                text<R>("Status", [](const R& r, char* at) { return put(at, words::kMemberStatuses[r.status].label); }),
                number<R>("HasResponded", Kind::Bool,
                          [](const R& r) -> int64_t { return words::kMemberStatuses[r.status].responded ? 1 : 0; }),

@@ -200,6 +200,7 @@ std::vector<Column> account_columns() {
                       [](const R& r) { return pick(r.h, 36, std::size(words::kLeadSources)); }),
             choice<R>("CleanStatus", words::kCleanStatuses,
                       [](const R& r) { return pick(r.h2, 36, std::size(words::kCleanStatuses)); }),
+            text<R>("CurrencyIsoCode", [](const R& r, char* at) { return put_currency(*r.g, r.h, at); }),
             owner_column<R>(),
             last_activity_column<R>(),
         });
@@ -274,25 +275,27 @@ std::vector<Column> contact_columns() {
     std::vector<Column> columns = system_columns<R>();
     append(columns, person_columns<R>("MailingStreet", "MailingCity", "MailingState", "MailingPostalCode",
                                       "MailingCountry", "MailingLatitude", "MailingLongitude"));
-    append(columns,
-           {
-               number<R>("AccountId", Kind::Row,
-                         [](const R& r) { return r.account >= 0 ? pack(r.g->account, r.account) : kNull; }),
-               choice<R>("Department", words::kDepartments, [](const R& r) { return int64_t{r.person.title}; }),
-               number<R>(
-                   "Birthdate", Kind::Date,
-                   [](const R& r) { return r.h2 % 5 == 0 ? static_cast<int64_t>((r.h >> 8) % 13000) - 3000 : kNull; }),
-               number<R>("ReportsToId", Kind::Row,
-                         [](const R& r) {
-                             if (r.account < 0 || r.h2 % 4 != 0) return kNull;
-                             const int64_t first = r.g->contacts_of.first_child(r.account);
-                             const G::Core boss = r.g->contact_core(first);
-                             const bool is_boss = first != r.row && boss.deleted == 0 && boss.account == r.account;
-                             return is_boss ? pack(r.g->contact, first) : kNull;
-                         }),
-               number<R>("IsEmailBounced", Kind::Bool, [](const R& r) -> int64_t { return bounced(r) ? 1 : 0; }),
-               owner_column<R>(),
-           });
+    append(
+        columns,
+        {
+            number<R>("AccountId", Kind::Row,
+                      [](const R& r) { return r.account >= 0 ? pack(r.g->account, r.account) : kNull; }),
+            choice<R>("Department", words::kDepartments, [](const R& r) { return int64_t{r.person.title}; }),
+            number<R>(
+                "Birthdate", Kind::Date,
+                [](const R& r) { return r.h2 % 5 == 0 ? static_cast<int64_t>((r.h >> 8) % 13000) - 3000 : kNull; }),
+            number<R>("ReportsToId", Kind::Row,
+                      [](const R& r) {
+                          if (r.account < 0 || r.h2 % 4 != 0) return kNull;
+                          const int64_t first = r.g->contacts_of.first_child(r.account);
+                          const G::Core boss = r.g->contact_core(first);
+                          const bool is_boss = first != r.row && boss.deleted == 0 && boss.account == r.account;
+                          return is_boss ? pack(r.g->contact, first) : kNull;
+                      }),
+            number<R>("IsEmailBounced", Kind::Bool, [](const R& r) -> int64_t { return bounced(r) ? 1 : 0; }),
+            text<R>("CurrencyIsoCode", [](const R& r, char* at) { return put_currency_of(*r.g, r.account, r.h, at); }),
+            owner_column<R>(),
+        });
     return columns;
 }
 
@@ -308,6 +311,7 @@ std::vector<Column> lead_columns() {
                     [](const R& r, char* at) {
                         return r.h % 5 < 3 ? put_domain(put(at, "https://www."), r.person.company) : at;
                     }),
+            text<R>("CurrencyIsoCode", [](const R& r, char* at) { return put_currency(*r.g, r.h, at); }),
             choice<R>("Status", words::kLeadStatuses, [](const R& r) { return int64_t{r.status}; }),
             choice<R>("Industry", words::kIndustries,
                       [](const R& r) { return r.h % 4 != 0 ? int64_t{r.industry} : kNull; }),

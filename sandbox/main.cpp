@@ -101,6 +101,7 @@ Credentials credentials_of(const RsaKeyPair& pair) {
     };
     return {.username = "",
             .password = derived("password", 20),
+            .security_token = derived("security token", 24),
             .client_id = "3MVG9" + derived("client id", 40),
             .client_secret = derived("client secret", 64),
             .jwt_public_key_pem = pair.public_pem};
@@ -154,6 +155,7 @@ void print_ready(const Options& options, const Service& service, const http::Ser
         json::object ready = {{"url", server.url()},
                               {"username", who.username},
                               {"password", who.password},
+                              {"security_token", who.security_token},
                               {"client_id", who.client_id},
                               {"client_secret", who.client_secret},
                               {"jwt_key_file", key.file.path()},

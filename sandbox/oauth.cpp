@@ -112,7 +112,7 @@ http::Answer OAuth::token(const Call& call) {
     }
     if (grant == "password") {
         if (auto refusal = client_refusal()) return *refusal;
-        if (!equals_ignoring_case(form["username"], credentials_.username) || form["password"] != credentials_.password)
+        if (!log_in_refusal(form["username"], form["password"]).empty())
             return refused("invalid_grant", "authentication failure");
         return open_session(call, "");
     }
@@ -125,9 +125,24 @@ http::Answer OAuth::token(const Call& call) {
     return refused("unsupported_grant_type", "grant type not supported");
 }
 
-http::Answer OAuth::open_session(const Call& call, std::string_view scope) {
+std::string OAuth::log_in_refusal(std::string_view username, std::string_view password) const {
+    if (!equals_ignoring_case(username, credentials_.username)) return "INVALID_LOGIN";
+    if (password == credentials_.password + credentials_.security_token) return "";
+    if (password != credentials_.password) return "INVALID_LOGIN";
+    return settings_.get().security_token ? "LOGIN_MUST_USE_SECURITY_TOKEN" : "";
+}
+
+Result<std::string> OAuth::log_in(std::string_view username, std::string_view password) {
+    const std::string refusal = log_in_refusal(username, password);
+    if (refusal.empty()) return new_session();
+    Error error{.kind = Kind::Denied, .what = "Invalid username, password, security token; or user locked out."};
+    error.code = refusal;
+    return error;
+}
+
+std::string OAuth::new_session() {
     const Timestamp at = now();
-    const std::string token = org_.organization_id().substr(0, 15) + "!" + new_secret();
+    std::string token = org_.organization_id().substr(0, 15) + "!" + new_secret();
     {
         const std::scoped_lock lock(mutex_);
         if (sessions_.size() >= sessions_max) {
@@ -136,6 +151,12 @@ http::Answer OAuth::open_session(const Call& call, std::string_view scope) {
         }
         sessions_[token] = {at, at};
     }
+    return token;
+}
+
+http::Answer OAuth::open_session(const Call& call, std::string_view scope) {
+    const Timestamp at = now();
+    const std::string token = new_session();
     // On the platform this link leads to the login host. Here it must lead back to us, or clients that follow it would
     // leave the machine.
     const std::string id = call.host_url + "/id/" + org_.organization_id() + "/" + org_.integration_user_id();

@@ -16,6 +16,7 @@ namespace lockstep::sandbox {
 struct Credentials {
     std::string username;  ///< of the connected user
     std::string password;
+    std::string security_token;  ///< may follow the password, and must where the org asks for it; empty: there is none
     std::string client_id;
     std::string client_secret;
     std::string jwt_public_key_pem;  ///< empty: no JWT is accepted
@@ -36,6 +37,9 @@ public:
     http::Answer userinfo(const Call& call);
     http::Answer identity(const Call& call);
 
+    /// Opens a session for user name and password, the security token behind it. Returns its token.
+    /// Errors: Denied with `code` INVALID_LOGIN, or LOGIN_MUST_USE_SECURITY_TOKEN – the token is lacking.
+    Result<std::string> log_in(std::string_view username, std::string_view password);
     /// The user of a session that is alive; using it keeps it alive.
     std::optional<std::string> user_of(std::string_view token);
     /// The token of "Authorization: Bearer …" or "OAuth …"; nothing: there is no such header.
@@ -49,6 +53,9 @@ private:
         Timestamp opened, used;
     };
     Timestamp now() const;
+    /// The code of the fault; empty: the proof is good.
+    std::string log_in_refusal(std::string_view username, std::string_view password) const;
+    std::string new_session();
     http::Answer open_session(const Call& call, std::string_view scope);
     std::string refusal_of_jwt(std::string_view assertion) const;
 

@@ -134,30 +134,35 @@ std::vector<int64_t> Org::rows_equal(int object, int field, std::string_view tex
     return impl_->equal(object, field, text, Sight::Readers);
 }
 
-std::vector<DeletedRow> Org::deleted_between(int object, Timestamp from, Timestamp to) const {
-    const Table& place = impl_->table(object);
-    const int64_t first = std::max(from.seconds, earliest_delete_log().seconds);
+std::vector<std::pair<int64_t, int64_t>> Org::Impl::deletions(int object, int64_t from, int64_t to) const {
+    const Table& place = table(object);
     std::vector<std::pair<int64_t, int64_t>> found;
     const auto take = [&](int64_t at, int64_t row) {
         bool invisible = false;
-        const Version* state = impl_->seen(place, row, invisible);
+        const Version* state = seen(place, row, invisible);
         const bool still = state == nullptr || (state->life != Life::Live && state->deleted_at == at);
         if (!invisible && still) found.emplace_back(at, row);
     };
-    if (place.generated > 0 && first <= impl_->start.seconds) {
-        for (const Table::Recent& entry : impl_->scanned(object).recent) {
-            if (entry.deleted && entry.stamp >= first && entry.stamp < to.seconds) take(entry.stamp, entry.row);
+    if (place.generated > 0 && from <= start.seconds) {
+        for (const Table::Recent& entry : scanned(object).recent) {
+            if (entry.deleted && entry.stamp >= from && entry.stamp < to) take(entry.stamp, entry.row);
         }
     }
-    auto entry = std::lower_bound(place.deletions.begin(), place.deletions.end(), std::pair{first, int64_t{-1}});
-    for (; entry != place.deletions.end() && entry->first < to.seconds; ++entry) {
+    auto entry = std::lower_bound(place.deletions.begin(), place.deletions.end(), std::pair{from, int64_t{-1}});
+    for (; entry != place.deletions.end() && entry->first < to; ++entry) {
         if (entry->second < place.rows() && place.latest(entry->second) != nullptr) take(entry->first, entry->second);
     }
     std::sort(found.begin(), found.end());
     found.erase(std::unique(found.begin(), found.end()), found.end());
+    return found;
+}
+
+std::vector<DeletedRow> Org::deleted_between(int object, Timestamp from, Timestamp to) const {
     std::vector<DeletedRow> rows;
-    rows.reserve(found.size());
-    for (const auto& [at, row] : found) rows.push_back({id_of(object, row), {at}});
+    const int64_t first = std::max(from.seconds, earliest_delete_log().seconds);
+    for (const auto& [at, row] : impl_->deletions(object, first, to.seconds)) {
+        if (sees(object, row)) rows.push_back({id_of(object, row), {at}});
+    }
     return rows;
 }
 
@@ -172,6 +177,12 @@ bool Org::visible(int object, int field) const {
     if (field < 0) return true;
     const auto at = static_cast<std::size_t>(field);
     return at < place.hidden.size() && !place.hidden[at] && !described.fields[at].removed;
+}
+
+std::string Org::durable_field_id(int object, int field) const {
+    const Object& described = schema().at(object);
+    const Field& at = described.fields.at(static_cast<std::size_t>(field));
+    return at.custom ? RowIds("00N", described.name, impl_->options.seed).of(field).substr(0, 15) : at.name;
 }
 
 std::string Org::summary_json() const {
@@ -220,8 +231,15 @@ void Org::Impl::plan_fields(int object) {
     const bool of_member = described.name == "CampaignMember";
     place.plans.clear();
     place.tracked.clear();
+    place.activity_fields.clear();
+    place.parent_fields.clear();
+    place.owner_field = described.find("OwnerId");
+    place.private_field = described.name == "Opportunity" ? described.find("IsPrivate") : -1;
     for (const Field& field : described.fields) {
         if (field.history_tracked && !field.removed) place.tracked.push_back(static_cast<int>(place.plans.size()));
+        if (field.type == Type::Reference && field.deleted_with_parent && !field.removed) {
+            place.parent_fields.push_back(static_cast<int>(place.plans.size()));
+        }
         FieldPlan plan;
         plan.type = field.type;
         plan.unset_truth = field.default_value == "true";
@@ -253,6 +271,14 @@ void Org::Impl::plan_fields(int object) {
         }
         const bool counts = field.name.starts_with("NumberOf") || field.name.starts_with("Amount");
         if (described.name == "Campaign" && derived_here && counts) plan.source = Source::Rollup;
+        const bool activity = described.name == "Task" || described.name == "Event";
+        if (activity && field.name == "IsArchived") plan.source = Source::Archived;
+        if (activity && (field.name == "WhoId" || field.name == "WhatId" || field.name == "AccountId")) {
+            place.activity_fields.push_back(static_cast<int>(place.plans.size()));
+        }
+        if (derived_here && field.name == "LastActivityDate") plan.source = Source::LastActivity;
+        if (derived_here && field.name == "HasOpenActivity") plan.source = Source::OpenActivity;
+        if (derived_here && field.name == "HasOverdueTask") plan.source = Source::OverdueTask;
         const auto& targets = field.reference_to;
         const bool to_users_only = targets == std::vector<std::string>{"User"};
         plan.weak = field.type == Type::Reference && !field.deleted_with_parent && !to_users_only &&
@@ -269,6 +295,7 @@ int Org::Impl::add_object(Object object) {
     const int index = schema.add_object(std::move(object));
     add_table(index);
     make_history_object(index);
+    add_currency_field(index);
     extend_formulas();
     return index;
 }
@@ -281,7 +308,29 @@ int Org::Impl::add_field(int object, Field field) {
     return index;
 }
 
+namespace {
+
+/// What is stored in a field that gets another type: what fits is kept, the rest is lost, as on the platform.
+void retype(Version& version, int field, const Field& before, const Field& after) {
+    const std::optional<CellView> stored = version.cells.view(field);
+    if (stored && stored->index() != 0) {
+        const std::string text = plain_text(before.type, to_cell(*stored));
+        const auto fitting = coerce(after, Cell{text});
+        const auto* cell = std::get_if<Cell>(&fitting);
+        version.cells.set(field, cell != nullptr ? *cell : Cell{});
+    }
+    if (version.before) retype(*version.before, field, before, after);
+}
+
+}  // namespace
+
 void Org::Impl::change_field(int object, int field, Field changed) {
+    const Field before = schema.at(object).fields.at(static_cast<std::size_t>(field));
+    changed.changed_at = std::max(changed.changed_at, before.changed_at);
+    if (before.type != changed.type) {
+        for (auto& [row, version] : table(object).edited) retype(version, field, before, changed);
+        for (Version& version : table(object).fresh) retype(version, field, before, changed);
+    }
     schema.change_field(object, field, std::move(changed));
     plan_fields(object);
     compile_formulas();

@@ -130,7 +130,7 @@ public:
     /// `since` lies after generation or up to 15 days before it (the first such call reads the object once); else all
     /// rows.
     std::vector<std::int64_t> rows_modified_since(int object, Timestamp since) const;
-    /// False while the row's creation waits for its late commit: queries must not show it.
+    /// False while the row's creation waits for its late commit: queries must not show it (`shown` asks for sight too).
     bool visible_yet(int object, std::int64_t row) const;
     /// Rows, deleted ones included, whose reference field holds `id18`, ascending. Cost: the size of the answer; the
     /// first call for a field reads the object once.
@@ -148,14 +148,20 @@ public:
     WriteResult remove(int object, std::string_view id, std::string_view actor);  ///< into the bin, with its cascade
     WriteResult undelete(int object, std::string_view id, std::string_view actor);
     WriteResult purge(int object, std::string_view id);  ///< out of the bin, for ever
+    /// The same for all of an object that was deleted before `before`; how many those were, without their cascades.
+    std::int64_t purge_bin(int object, Timestamp before);
     /// Losers are deleted and name the winner as their master, their children move to it (salesforce-api 18). At most
     /// two losers; Account, Contact and Lead.
+    /// `moved`, where given, gets the ids of the children that moved.
     WriteResult merge(int object, std::string_view winner, const std::vector<std::string>& losers,
-                      const Values& winner_values, std::string_view actor);
+                      const Values& winner_values, std::string_view actor, std::vector<std::string>* moved = nullptr);
     struct Conversion {
-        std::string account_id, contact_id;  ///< empty: make one
+        std::string account_id, contact_id;  ///< empty: make one. A contact without an account_id brings its own
+        std::string opportunity_id;          ///< empty: make one, if with_opportunity
         std::string opportunity_name;        ///< empty: the company's name
+        std::string owner_id;                ///< of what is made; empty: the lead's owner
         bool with_opportunity = true;
+        bool overwrite_lead_source = false;  ///< of a contact that exists
         std::string converted_status = "Closed - Converted";
     };
     ConvertedLead convert_lead(std::string_view lead_id, const Conversion& how, std::string_view actor);
@@ -182,9 +188,47 @@ public:
     Timestamp earliest_delete_log() const;  ///< 15 days ago, or later after a purge
     void purge_delete_log(Timestamp before);
 
-    // The connected user's sight.
+    // The connected user's sight of objects and fields.
     bool visible(int object, int field) const;  ///< field -1: the object
     void set_visible(int object, int field, bool visible);
+
+    // The connected user's sight of records (org_sight.cpp): what it owns, what those below it in the role hierarchy
+    // own, what is shared with it, and what the object's sharing opens to all. A private opportunity is seen by its
+    // owner and those above only. Records that have no owner follow those they are details of. All of it costs nothing
+    // while nothing is private.
+    enum class Sharing { Private, Read, ReadWrite, ByParent };
+    struct Rights {
+        bool create = true, edit = true, remove = true;
+        bool view_all = false, modify_all = false;  ///< whatever the sharing
+    };
+    Sharing sharing(int object) const;
+    void set_sharing(int object, Sharing sharing);
+    const Rights& rights(int object) const;
+    void set_rights(int object, const Rights& rights);
+    /// Shares a record with the connected user, to read or to edit as well. Precondition: the row exists.
+    void share(int object, std::int64_t row, bool edit);
+    void unshare(int object, std::int64_t row);
+    bool sees(int object, std::int64_t row) const;
+    bool may_edit(int object, std::int64_t row) const;
+    /// Whether readers see the row: it is committed, and the connected user may see it.
+    bool shown(int object, std::int64_t row) const { return visible_yet(object, row) && sees(object, row); }
+
+    // Several currencies (org_currency.cpp).
+    struct Currency {
+        std::string iso;  ///< "EUR"
+        double rate = 1;  ///< how many of it one of the corporate currency is worth
+    };
+    /// Makes the org one of several currencies, the first of them its corporate one: CurrencyType, DatedConversionRate,
+    /// CurrencyIsoCode wherever there is money. Generated rows get theirs by their account.
+    /// Errors: Invalid – the org has several already, or the list names one twice, a rate that is not above 0, or a
+    /// corporate rate that is not 1.
+    Result<void> make_currencies(const std::vector<Currency>& currencies);
+    /// An amount in the currency of record `row`, in that of the connected user. Opportunities take the dated rate of
+    /// their close date where there is one.
+    double converted(int object, std::int64_t row, double amount) const;
+
+    /// The id that a field keeps under whatever name it has: "00N…" of a custom one, its name else.
+    std::string durable_field_id(int object, int field) const;
 
     /// One step of the org's own life at `now`: leads arrive and are worked, opportunities walk their stages (see
     /// alive.h).

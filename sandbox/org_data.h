@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -66,7 +67,14 @@ enum class Source {
     Member,      ///< of a campaign member: its person's field
     Rollup,      ///< of a campaign: counts and sums over members and opportunities
     Photo,
+    LastActivity,  ///< LastActivityDate, HasOpenActivity, HasOverdueTask: of tasks and events
+    OpenActivity,
+    OverdueTask,
+    Archived,  ///< of a task or an event: it is long past
 };
+constexpr bool follows_activities(Source source) {
+    return source == Source::LastActivity || source == Source::OpenActivity || source == Source::OverdueTask;
+}
 struct FieldPlan {
     Source source = Source::Stored;
     const Column* column = nullptr;  ///< what generated rows hold; null: nothing
@@ -84,11 +92,19 @@ struct Table {
     std::int64_t generated = 0;  ///< rows [0, generated) are computed unless in `edited`
     std::vector<bool> touched;   ///< bit per generated row: is in `edited`
     std::unordered_map<std::int64_t, Version> edited;
-    std::deque<Version> fresh;     ///< rows [generated, …)
-    std::vector<FieldPlan> plans;  ///< by field index
-    std::vector<bool> hidden;      ///< by field index: the connected user may not see it
-    std::vector<int> tracked;      ///< fields whose changes are rows of the object's history
+    std::deque<Version> fresh;         ///< rows [generated, …)
+    std::vector<FieldPlan> plans;      ///< by field index
+    std::vector<bool> hidden;          ///< by field index: the connected user may not see it
+    std::vector<int> tracked;          ///< fields whose changes are rows of the object's history
+    std::vector<int> activity_fields;  ///< of Task and Event: references to what they are about
     bool object_hidden = false;
+    // Sight of the connected user; nobody looks at it while Impl::anything_private is false.
+    Org::Sharing sharing = Org::Sharing::ReadWrite;
+    Org::Rights rights;
+    std::unordered_map<std::int64_t, bool> shares;  ///< row → whether to edit as well
+    int owner_field = -1, private_field = -1;
+    std::vector<int> parent_fields;  ///< references whose targets a row is a detail of
+
     std::int64_t delay = 0;              ///< seconds until new writes become visible
     std::int64_t live_delta = 0;         ///< live rows more than at generation, new ones included
     bool any_deleted = false;            ///< a row was deleted since generation
@@ -145,7 +161,24 @@ struct Org::Impl {
     bool anything_deleted = false;  ///< since generation, in any object: else no lookup reads as null
     std::int64_t log_purged_before = 0;
     mutable std::shared_mutex mutex;
-    mutable std::mutex lazy_mutex;  ///< guards every Table::lazy
+    mutable std::mutex lazy_mutex;                         ///< guards every Table::lazy, and users_below
+    bool anything_private = false;                         ///< else every record is seen and edited by all
+    mutable std::optional<std::vector<bool>> users_below;  ///< by row of User: it or somebody below the connected user
+
+    // Activities (org_activity.cpp). Records that a task or an event was written about since generation; all others
+    // show what was generated, which no index over tasks has to be made for.
+    std::unordered_set<std::int64_t> active;
+    bool is_active(int object, std::int64_t row) const {
+        return !active.empty() && active.count(pack(object, row)) != 0;
+    }
+    void note_activity(int object, std::int64_t row);
+    Cell activity_value(int object, std::int64_t row, int field, Sight sight) const;
+    bool archived(int object, std::int64_t row, Sight sight) const;
+
+    // Sight (org_sight.cpp).
+    bool may(int object, std::int64_t row, bool edit, int depth = 0) const;
+    bool owned_by_us(int object, std::int64_t row) const;
+    void note_privacy();
 
     // Reading (org.cpp).
     std::int64_t now() const { return clock->now().seconds + offset; }
@@ -174,6 +207,8 @@ struct Org::Impl {
     const Table::Generated::Inverse& inverse(int object, int field, int target) const;
     const std::vector<std::uint64_t>& text_hashes(int object, int field) const;
     std::vector<std::int64_t> modified_since(int object, std::int64_t since) const;
+    /// (deleted at, row) of what was deleted in [from, to) and still is, ascending; `from` at most 15 days ago.
+    std::vector<std::pair<std::int64_t, std::int64_t>> deletions(int object, std::int64_t from, std::int64_t to) const;
 
     // Schema.
     void plan_fields(int object);
@@ -189,6 +224,12 @@ struct Org::Impl {
     void make_history_object(int object);
     void set_visible(int object, int field, bool visible);
     void note_record_types();
+    /// Makes the rows of CurrencyType the values of the currency fields.
+    void note_currencies();
+    /// Gives a custom object its CurrencyIsoCode, in an org of several currencies.
+    void add_currency_field(int object);
+    /// The code that a user's new records get; null in an org of one currency.
+    Cell default_currency(std::string_view user) const;
 
     // Changing rows: the only ways to do it. Undone by roll_back, written to the journal by commit.
     std::int64_t add_row(int object, Version version);

@@ -292,6 +292,14 @@ private:
         if (currency && !is_currency_code(*currency))
             return wrong(node.line, "[org]: '" + *currency + "' is no currency", "write its ISO code: \"EUR\"");
         if (currency) settings_["currency"] = *currency;
+        if (const auto* currencies = table.node("currencies")) {
+            for (const auto* text : TRY(texts(*currencies, "[org]: 'currencies'"))) {
+                auto currency = currency_of(std::get<std::string>(text->scalar));
+                if (!currency.ok()) return wrong(text->line, currency.error().what, currency.error().hint);
+                out_.currencies_.push_back(std::move(*currency));
+            }
+            out_.currencies_line_ = currencies->line;
+        }
         out_.people_ = TRY(table.whole("people", 0));
         const auto seed = TRY(table.whole("seed", 0));
         if (seed) out_.seed_ = static_cast<std::uint64_t>(*seed);
@@ -638,6 +646,10 @@ Result<LoadReport> OrgFile::apply(Org& org) const {
         for (std::size_t i = 0; i < made.size(); ++i) TRY(check_formulas(org, made[i], objects_[i].fields));
         for (const auto& added : fields_) TRY(check_formulas(org, org.schema().find(added.object), {added}));
         TRY(track(org));
+        if (!currencies_.empty()) {
+            if (const auto made = org.make_currencies(currencies_); !made.ok())
+                return wrong(currencies_line_, made.error().what, made.error().hint);
+        }
         for (const auto& row : rows_) {
             const int object = org.schema().find(row.object);
             if (object < 0)

@@ -20,6 +20,7 @@ namespace lockstep::sandbox {
 ///     [org]
 ///     name = "Acme Europe"              # Organization.Name
 ///     currency = "EUR"                  # the org's one currency
+///     currencies = ["EUR", "USD 1.08"]  # or several, the corporate one first, with what one of it is worth
 ///     people = 5000                     # leads and contacts to generate; seed = 7 fixes which
 ///     hidden = ["Lead.Phone", "Task"]   # what the connected user can not see
 ///     tracked = ["Lead.Status"]         # fields whose changes are rows of history
@@ -110,6 +111,8 @@ private:
     std::vector<FieldToAdd> fields_;
     std::vector<RowOfFile> rows_;
     std::vector<Named> hidden_, tracked_;
+    std::vector<Org::Currency> currencies_;
+    int currencies_line_ = 0;
 };
 
 }  // namespace lockstep::sandbox

@@ -143,6 +143,33 @@ TEST(OrgFile, declares_objects_fields_rows_and_settings) {
     EXPECT_FALSE(unfit.ok());
 }
 
+TEST(OrgFile, tracks_fields_and_gives_the_org_several_currencies) {
+    const File file(".toml", R"(
+[org]
+tracked = ["Lead.Status"]
+currencies = ["EUR", "USD 1.25"]
+[[fields]]
+object = "Lead"
+name = "Tier__c"
+type = "string"
+tracked = true
+[[rows.Lead]]
+LastName = "Ann"
+Company = "Acme"
+)");
+    const auto read = OrgFile::read(file.path);
+    ASSERT_TRUE(read.ok()) << read.error().what;
+    Org org(nobody());
+    const auto report = read->apply(org);
+    ASSERT_TRUE(report.ok()) << report.error().what;
+    EXPECT_EQ(rows(org, "SELECT Field FROM LeadHistory"), "\"created\"\n");
+    EXPECT_EQ(rows(org, "SELECT CurrencyIsoCode FROM Lead"), "\"EUR\"\n");
+    EXPECT_EQ(rows(org, "SELECT ConversionRate FROM CurrencyType WHERE IsCorporate = false"), "\"1.25\"\n");
+    const auto lock = org.write_lock();
+    const int lead = org.schema().find("Lead");
+    EXPECT_TRUE(org.schema().at(lead).fields[org.schema().at(lead).find("Tier__c")].history_tracked);
+}
+
 TEST(OrgFile, may_be_written_in_json) {
     const File file(".json", R"({
   "org": {"name": "J", "hidden": []},
@@ -165,6 +192,7 @@ TEST(OrgFile, errors_name_the_line_and_what_to_do) {
     };
     const Case cases[] = {
         {".toml", "[org]\nnam = \"x\"\n", ":2: [org] has no key 'nam'"},
+        {".toml", "[org]\ncurrencies = [\"EUR\", \"eur 2\"]\n", ":2: \"eur 2\" is no currency"},
         {".toml", "[org]\npeople = \"many\"\n", ":2: [org]: 'people' must be a whole number"},
         {".toml", "[org]\ncurrency = \"eur\"\n", ":1: [org]: 'eur' is no currency"},
         {".toml", "[orgs]\n", ":1: the file has no key 'orgs'"},
@@ -188,6 +216,10 @@ TEST(OrgFile, errors_name_the_line_and_what_to_do) {
         {".toml", "[[rows.Contact]]\nLastName = \"x\"\nAccountId = \"@nobody\"\n",
          ":1: AccountId refers to '@nobody', which names no row; check the spelling"},
         {".toml", "[org]\nhidden = [\"Lead.Nope\"]\n", ":2: 'Lead.Nope' is no object or field of this org"},
+        {".toml", "[org]\ntracked = [\"Lead.Nope\"]\n", ":2: 'Lead.Nope' is no object or field of this org"},
+        {".toml", "[org]\ntracked = [\"Lead\"]\n", ":2: 'Lead' is no field"},
+        {".toml", "[org]\ntracked = [\"Task.Status\"]\n", ":2: The history of Task is not kept."},
+        {".toml", "[org]\ncurrencies = [\"EUR 2\"]\n", ":2: The first currency is the corporate one"},
         {".json", "{\"org\":\n {\"name\": \"x\",\n \"x}\": [1, {\"a\": \"b\"}]}}", ":3: [org] has no key 'x}'"},
         {".json", "{\"org\": 1", ":1: no JSON: "},
         {".json", "{\"org\": {\"name\": \"a\", \"name\": \"b\"}}", ":1: a key stands twice in one object"},

@@ -203,6 +203,20 @@ void Org::Impl::replay_line(std::string_view line) {
     } else if (const json::array* sight = array_at(entry, "sight")) {
         const int at = static_cast<int>(sight->at(0).as_int64());
         set_visible(at, static_cast<int>(sight->at(1).as_int64()), sight->at(2).as_bool());
+    } else if (const json::array* shared = array_at(entry, "sharing")) {
+        table(object_named(*this, shared->at(0).as_string())).sharing = static_cast<Sharing>(shared->at(1).as_int64());
+    } else if (const json::array* rights = array_at(entry, "rights")) {
+        table(object_named(*this, rights->at(0).as_string())).rights = {
+            rights->at(1).as_bool(), rights->at(2).as_bool(), rights->at(3).as_bool(), rights->at(4).as_bool(),
+            rights->at(5).as_bool()};
+    } else if (const json::array* share = array_at(entry, "share")) {
+        Table& place = table(object_named(*this, share->at(0).as_string()));
+        place.shares.erase(share->at(1).as_int64());
+        if (share->at(2).is_bool()) place.shares[share->at(1).as_int64()] = share->at(2).as_bool();
+    } else if (const json::array* currencies = array_at(entry, "currencies")) {
+        std::vector<std::string> codes;
+        for (const json::value& code : *currencies) codes.emplace_back(code.as_string());
+        generator->set_currencies(std::move(codes));
     } else if (const json::array* delay = array_at(entry, "delay")) {
         table(object_named(*this, delay->at(0).as_string())).delay = delay->at(1).as_int64();
     } else if (const std::optional<int64_t> purged = int_at(entry, "log_purged")) {
@@ -234,6 +248,8 @@ void Org::Impl::open_journal() {
         good = end + 1;
     }
     note_record_types();
+    if (schema.find("CurrencyType") >= 0) note_currencies();
+    note_privacy();
     if (good > 0) std::filesystem::resize_file(file, good);
     journal = std::fopen(file.c_str(), good > 0 ? "ab" : "wb");
     if (journal == nullptr) {
@@ -285,6 +301,7 @@ int Org::add_object(Object object) {
 }
 
 int Org::add_field(int object, Field field) {
+    field.changed_at = impl_->now();
     const json::value text = parsed(field_json(field));
     const int index = impl_->add_field(object, std::move(field));
     impl_->write_line(
@@ -293,6 +310,7 @@ int Org::add_field(int object, Field field) {
 }
 
 void Org::change_field(int object, int field, Field changed) {
+    changed.changed_at = impl_->now();
     const json::value text = parsed(field_json(changed));
     impl_->change_field(object, field, std::move(changed));
     impl_->write_line(json::serialize(json::object{
@@ -315,6 +333,30 @@ void Org::delay_visibility(int object, int64_t seconds) {
 void Org::purge_delete_log(Timestamp before) {
     impl_->log_purged_before = std::max(impl_->log_purged_before, before.seconds);
     impl_->write_line(json::serialize(json::object{{"log_purged", impl_->log_purged_before}}));
+}
+
+void Org::set_sharing(int object, Sharing sharing) {
+    impl_->table(object).sharing = sharing;
+    impl_->note_privacy();
+    impl_->write_line(json::serialize(
+        json::object{{"sharing", json::array{schema().at(object).name, static_cast<int64_t>(sharing)}}}));
+}
+
+void Org::set_rights(int object, const Rights& rights) {
+    impl_->table(object).rights = rights;
+    impl_->write_line(
+        json::serialize(json::object{{"rights", json::array{schema().at(object).name, rights.create, rights.edit,
+                                                            rights.remove, rights.view_all, rights.modify_all}}}));
+}
+
+void Org::share(int object, int64_t row, bool edit) {
+    impl_->table(object).shares[row] = edit;
+    impl_->write_line(json::serialize(json::object{{"share", json::array{schema().at(object).name, row, edit}}}));
+}
+
+void Org::unshare(int object, int64_t row) {
+    impl_->table(object).shares.erase(row);
+    impl_->write_line(json::serialize(json::object{{"share", json::array{schema().at(object).name, row, nullptr}}}));
 }
 
 void Org::set_visible(int object, int field, bool visible) {

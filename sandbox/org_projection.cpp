@@ -12,9 +12,10 @@ using std::int64_t;
 namespace {
 
 /// Whether the field is as generated: nobody wrote the row, and no deletion can have emptied it.
-bool is_computed(const Org::Impl& org, const Table& place, const FieldPlan& plan, int64_t row) {
+bool is_computed(const Org::Impl& org, int object, const FieldPlan& plan, int64_t row) {
+    const Table& place = org.table(object);
     return row < place.generated && plan.column != nullptr && !(plan.weak && org.anything_deleted) &&
-           place.latest(row) == nullptr;
+           place.latest(row) == nullptr && !(follows_activities(plan.source) && org.is_active(object, row));
 }
 
 char* put(char* at, std::string_view text) {
@@ -90,7 +91,7 @@ void append_generated_json(const Org::Impl& org, const Column& column, const Fac
 void Org::append_csv(int object, int64_t row, int field, std::string& out) const {
     const Table& place = impl_->table(object);
     const FieldPlan& plan = place.plans[static_cast<std::size_t>(field)];
-    const bool computed = is_computed(*impl_, place, plan, row);
+    const bool computed = is_computed(*impl_, object, plan, row);
     if (!computed) {
         append_csv_cell(out, plan.type, value(object, row, field));
         return;
@@ -107,7 +108,7 @@ void Org::append_csv(int object, int64_t row, int field, std::string& out) const
 void Org::append_json(int object, int64_t row, int field, std::string& out) const {
     const Table& place = impl_->table(object);
     const FieldPlan& plan = place.plans[static_cast<std::size_t>(field)];
-    const bool computed = is_computed(*impl_, place, plan, row);
+    const bool computed = is_computed(*impl_, object, plan, row);
     if (!computed) {
         append_json_cell(out, plan.type, value(object, row, field));
         return;
@@ -162,7 +163,8 @@ void Projection::append_csv(int64_t row, std::string& out, char delimiter) const
     for (const Plan::Part& part : plan.parts) {
         if (&part != plan.parts.data()) *at++ = delimiter;
         *at++ = '"';
-        const Column* column = part.plan->column;
+        const bool moved = follows_activities(part.plan->source) && plan.impl.is_active(plan.object, row);
+        const Column* column = moved ? nullptr : part.plan->column;
         if (column != nullptr && !part.plan->weak) {
             char* const cell = at;
             at = write_plain(plan.impl, *column, facts, row, *plan.table.ids, at, "Z");
@@ -204,7 +206,7 @@ void Projection::append_json(int64_t row, std::string& out) const {
     for (const Plan::Part& part : plan.parts) {
         if (&part != plan.parts.data()) out += ',';
         out += part.json_key;
-        if (computed && is_computed(plan.impl, plan.table, *part.plan, row)) {
+        if (computed && is_computed(plan.impl, plan.object, *part.plan, row)) {
             append_generated_json(plan.impl, *part.plan->column, place.facts(), row, *plan.table.ids, out);
         } else {
             append_json_cell(out, part.plan->type, plan.org.value(plan.object, row, part.field));

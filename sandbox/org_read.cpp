@@ -333,6 +333,12 @@ Cell Org::Impl::read(int object, int64_t row, int field, Sight sight) const {
             return rollup(*this, object, row, described(), sight);
         case Source::Photo:
             return "/services/images/photo/" + place.ids->of(row).substr(0, 15);
+        case Source::LastActivity:
+        case Source::OpenActivity:
+        case Source::OverdueTask:
+            return activity_value(object, row, field, sight);
+        case Source::Archived:
+            return archived(object, row, sight);
         case Source::Stored:
             break;
     }

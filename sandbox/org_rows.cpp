@@ -261,8 +261,12 @@ void Org::Impl::index(int object, int64_t row, const Version& version, const Ver
         const std::pair<int64_t, int64_t> entry{version.deleted_at, row};
         place.deletions.insert(std::upper_bound(place.deletions.begin(), place.deletions.end(), entry), entry);
     }
+    if (users_below && (place.ids->of(0).starts_with("005") || place.ids->of(0).starts_with("00E"))) {
+        users_below.reset();  // the role hierarchy may be another now
+    }
     for (const auto& [field, cell] : version.cells.all()) {
         const FieldPlan& plan = place.plans[static_cast<std::size_t>(field)];
+        if (field == place.private_field && cell == Cell{true}) anything_private = true;
         const bool reference = plan.type == Type::Reference;
         if ((!reference && !plan.indexed) || is_null(cell)) continue;
         if (old != nullptr) {
@@ -298,6 +302,7 @@ int64_t Org::Impl::store_new(int object, Version version, int64_t visible_at) {
     place.fresh.push_back(std::move(version));
     undo.push_back({object, row, true, std::nullopt});
     index(object, row, place.fresh.back(), nullptr);
+    note_activity(object, row);
     return row;
 }
 
@@ -308,6 +313,7 @@ void Org::Impl::store(int object, int64_t row, Version version, int64_t visible_
     undo.push_back({object, row, false, stored != nullptr ? std::optional(stored->clone()) : std::nullopt});
     place.live_delta += (version.life == Life::Live ? 1 : 0) - (old.life == Life::Live ? 1 : 0);
     index(object, row, version, &old);
+    note_activity(object, row);
     version.visible_at = visible_at;
     version.before = nullptr;
     if (visible_at > 0) {
@@ -321,6 +327,7 @@ void Org::Impl::store(int object, int64_t row, Version version, int64_t visible_
         place.touched[static_cast<std::size_t>(row)] = true;
         place.edited[row] = std::move(version);
     }
+    note_activity(object, row);  // it may be about somebody else than before
 }
 
 void Org::Impl::roll_back(std::size_t to) {

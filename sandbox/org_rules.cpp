@@ -282,6 +282,44 @@ void show_record_types(Draft& draft) {
     draft.org.note_record_types();
 }
 
+// --- Currencies.
+
+void check_currency(Draft& draft) {
+    const Cell rate = draft.get("ConversionRate");
+    if (!is_null(rate) && std::get<double>(rate) <= 0) {
+        draft.fail("FIELD_INTEGRITY_EXCEPTION", "Conversion Rate must be greater than zero", {"ConversionRate"});
+    }
+    const bool corporate = draft.find("IsCorporate") >= 0 && draft.get("IsCorporate") == Cell{true};
+    if (corporate && rate != Cell{1.0}) {
+        draft.fail("FIELD_INTEGRITY_EXCEPTION", "the rate of the corporate currency is 1", {"ConversionRate"});
+    }
+    if (!draft.is_new() || draft.described().name != "CurrencyType") return;
+    if (settings_row(draft.org, "CurrencyType", "IsoCode", draft.text("IsoCode"))) {
+        draft.fail("DUPLICATE_VALUE", "the org has the currency " + draft.text("IsoCode") + " already", {"IsoCode"});
+    }
+}
+
+void show_currencies(Draft& draft) {
+    draft.org.note_currencies();
+}
+
+/// Each rate holds until the day before the next one of its currency.
+void chain_rates(Draft& draft) {
+    Org::Impl& org = draft.org;
+    const auto start = [&](int64_t row) { return std::get<int64_t>(cell_of(org, draft.object, row, "StartDate")); };
+    std::vector<int64_t> rows;
+    for (int64_t row = 0; row < org.table(draft.object).rows(); ++row) {
+        if (cell_of(org, draft.object, row, "IsoCode") == draft.get("IsoCode")) rows.push_back(row);
+    }
+    std::sort(rows.begin(), rows.end(), [&](int64_t a, int64_t b) { return start(a) < start(b); });
+    const int64_t never = from_civil(CivilDate{9999, 12, 31}).days;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        const int64_t next = i + 1 < rows.size() ? start(rows[i + 1]) : never;
+        if (cell_of(org, draft.object, rows[i], "NextStartDate") == Cell{next}) continue;
+        set_fields(org, draft.object, rows[i], {{"NextStartDate", next}}, "");
+    }
+}
+
 struct Rule {
     const char* object;
     void (*check)(Draft&);
@@ -299,6 +337,8 @@ constexpr Rule kRules[] = {
     {"RecordType", nullptr, derive_record_type, nullptr, show_record_types},
     {"Task", check_activity, derive_task, nullptr, nullptr},
     {"Event", check_activity, derive_event, nullptr, nullptr},
+    {"CurrencyType", check_currency, nullptr, nullptr, show_currencies},
+    {"DatedConversionRate", check_currency, nullptr, nullptr, chain_rates},
 };
 
 const Rule* rule_of(const Draft& draft) {

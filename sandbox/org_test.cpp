@@ -609,6 +609,22 @@ TEST_F(OrgTest, the_bin_is_emptied_by_hand_or_after_fifteen_days) {
     EXPECT_EQ(deleted("Lead", -16 * 86400).size(), 0U);
 }
 
+TEST_F(OrgTest, the_bin_is_emptied_of_all_that_lies_in_it_long_enough) {
+    const std::string account = insert("Account", {{"Name", text("Acme")}});
+    const std::string contact = insert("Contact", {{"LastName", text("Bell")}, {"AccountId", text(account)}});
+    remove("Account", account);
+    clock_.advance_s(600);
+    const std::string late = insert("Account", {{"Name", text("Bell")}});
+    remove("Account", late);
+    EXPECT_EQ(org_->purge_bin(object("Account"), org_->now().plus(-300)), 1);
+    EXPECT_EQ(life("Account", account), Org::Life::Gone);
+    EXPECT_EQ(life("Contact", contact), Org::Life::Gone) << "it went with its account";
+    EXPECT_EQ(life("Account", late), Org::Life::InBin);
+    EXPECT_EQ(org_->purge_bin(object("Account"), org_->now()), 0) << "the end is exclusive";
+    EXPECT_EQ(org_->purge_bin(object("Account"), org_->now().plus(1)), 1);
+    EXPECT_EQ(deleted("Account"), (std::vector<std::string>{account, late})) << "the log is another thing";
+}
+
 TEST_F(OrgTest, roles_can_not_be_undeleted) {
     EXPECT_EQ(told(org_->undelete(object("OpportunityContactRole"), "00K000000000001AAA", actor())),
               "INVALID_TYPE_FOR_OPERATION: entity type OpportunityContactRole does not support undelete");
@@ -655,6 +671,9 @@ TEST_F(PopulatedOrgTest, generated_rows_of_the_bin_are_in_the_delete_log_until_t
     EXPECT_TRUE(org_->undelete(contacts, log[0].id, actor()).ok());
     EXPECT_EQ(org_->deleted_between(contacts, kStart.plus(-20 * 86400), kStart).size(), log.size() - 1);
     EXPECT_EQ(org_->live_rows(contacts), live + 1);
+    EXPECT_GE(org_->purge_bin(contacts, kStart.plus(1)), static_cast<int64_t>(log.size()) - 1);
+    EXPECT_EQ(life("Contact", log[1].id), Org::Life::Gone);
+    EXPECT_EQ(life("Contact", log[0].id), Org::Life::Live);
 }
 
 // --- Merge and conversion.

@@ -103,7 +103,29 @@ void check_writable(Draft& draft) {
                refused);
 }
 
+WriteError unseen(const Org::Impl& org, int object, int64_t row) {
+    return {"INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY",
+            "insufficient access rights on cross-reference id: " + org.table(object).ids->of(row).substr(0, 15),
+            {}};
+}
+
+/// What the connected user may not do to a record; nothing: it may. The org's own people may do everything.
+std::optional<WriteError> access_refusal(const Org::Impl& org, int object, int64_t row, bool right,
+                                         std::string_view actor) {
+    if (actor != org.integration_user_id) return std::nullopt;
+    if (row >= 0 && !org.may(object, row, false)) return unseen(org, object, row);
+    const bool allowed = org.table(object).rights.modify_all || (right && (row < 0 || org.may(object, row, true)));
+    if (allowed) return std::nullopt;
+    return WriteError{"INSUFFICIENT_ACCESS_OR_READONLY", "insufficient access rights on object id", {}};
+}
+
 void check_access(Draft& draft) {
+    const Org::Rights& rights = draft.org.table(draft.object).rights;
+    const bool right = draft.is_new() ? rights.create : rights.edit;
+    if (std::optional<WriteError> refusal = access_refusal(draft.org, draft.object, draft.row, right, draft.actor)) {
+        draft.errors.push_back(std::move(*refusal));
+        return;
+    }
     if (draft.is_new()) return;
     if (!draft.org.is_live(draft.object, draft.row, Sight::Writer)) {
         draft.fail("ENTITY_IS_DELETED", "entity is deleted");
@@ -125,6 +147,8 @@ void set_defaults(Draft& draft) {
             if (const auto* cell = std::get_if<Cell>(&value)) draft.values[index] = *cell;
         } else if (field.type == Type::Boolean && field.createable) {
             draft.values[index] = false;
+        } else if (field.name == "CurrencyIsoCode" && field.createable) {
+            draft.values[index] = draft.org.default_currency(draft.actor);
         } else if (field.name == "OwnerId" && field.defaulted_on_create) {
             draft.values[index] = draft.actor;
         }
@@ -230,6 +254,9 @@ void check_references(Draft& draft) {
             draft.fail("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", {field.name});
         } else if (!org.is_live(packed_object(*target), packed_row(*target), Sight::Writer)) {
             draft.fail("ENTITY_IS_DELETED", "entity is deleted", {field.name});
+        } else if (draft.actor == org.integration_user_id &&
+                   !org.may(packed_object(*target), packed_row(*target), false)) {
+            draft.errors.push_back(unseen(org, packed_object(*target), packed_row(*target)));
         } else if (field.name == "OwnerId") {
             check_owner(draft, field, *target);
         }
@@ -573,6 +600,11 @@ WriteResult Org::remove(int object, std::string_view id, std::string_view actor)
     const Found found = find_live(*impl_, object, id);
     if (found.row < 0) return found.refusal;
     WriteResult result{id_of(object, found.row), false, {}};
+    if (std::optional<WriteError> refusal =
+            access_refusal(*impl_, object, found.row, impl_->table(object).rights.remove, actor)) {
+        result.errors.push_back(std::move(*refusal));
+        return result;
+    }
     if (std::optional<WriteError> hindrance = delete_hindrance(*impl_, object, found.row)) {
         result.errors.push_back(std::move(*hindrance));
         return result;
@@ -591,6 +623,11 @@ WriteResult Org::undelete(int object, std::string_view id, std::string_view acto
     WriteResult result{id_of(object, found.row), false, {}};
     if (impl_->life(object, found.row, Sight::Writer) != Life::InBin) {
         result.errors.push_back({"UNDELETE_FAILED", "entity is not in the recycle bin", {}});
+        return result;
+    }
+    if (std::optional<WriteError> refusal =
+            access_refusal(*impl_, object, found.row, impl_->table(object).rights.remove, actor)) {
+        result.errors.push_back(std::move(*refusal));
         return result;
     }
     impl_->transact([&] {
@@ -618,6 +655,18 @@ WriteResult Org::undelete(int object, std::string_view id, std::string_view acto
     return result;
 }
 
+namespace {
+
+void purge_row(Org::Impl& org, int object, int64_t row) {
+    with_cascade(org, object, row, [&](int at_object, int64_t at) {
+        Version version = org.copy_latest(at_object, at);
+        version.life = Org::Life::Gone;
+        org.set_version(at_object, at, std::move(version));
+    });
+}
+
+}  // namespace
+
 WriteResult Org::purge(int object, std::string_view id) {
     const Found found = find_record(*impl_, object, id);
     if (found.row < 0) return found.refusal;
@@ -627,18 +676,27 @@ WriteResult Org::purge(int object, std::string_view id) {
         return result;
     }
     impl_->transact([&] {
-        with_cascade(*impl_, object, found.row, [&](int at_object, int64_t row) {
-            Version version = impl_->copy_latest(at_object, row);
-            version.life = Life::Gone;
-            impl_->set_version(at_object, row, std::move(version));
-        });
+        purge_row(*impl_, object, found.row);
         return true;
     });
     return result;
 }
 
+int64_t Org::purge_bin(int object, Timestamp before) {
+    int64_t purged = 0;
+    impl_->transact([&] {
+        for (const auto& [at, row] : impl_->deletions(object, now().seconds - kBinSeconds, before.seconds)) {
+            if (impl_->life(object, row, Sight::Writer) != Life::InBin) continue;
+            purge_row(*impl_, object, row);
+            ++purged;
+        }
+        return true;
+    });
+    return purged;
+}
+
 WriteResult Org::merge(int object, std::string_view winner, const std::vector<std::string>& losers,
-                       const Values& winner_values, std::string_view actor) {
+                       const Values& winner_values, std::string_view actor, std::vector<std::string>* moved) {
     const Object& described = impl_->schema.at(object);
     if (!described.mergeable) return not_supported(*impl_, object, "merge");
     const Found kept = find_live(*impl_, object, winner);
@@ -653,6 +711,10 @@ WriteResult Org::merge(int object, std::string_view winner, const std::vector<st
         if (found.row < 0) return found.refusal;
         if (found.row == kept.row) {
             return failed(kept_id, "INVALID_ARGUMENT", "a record can not be merged with itself: " + kept_id);
+        }
+        if (std::optional<WriteError> refusal =
+                access_refusal(*impl_, object, found.row, impl_->table(object).rights.remove, actor)) {
+            return {kept_id, false, {std::move(*refusal)}};
         }
         gone.push_back(found.row);
     }
@@ -678,6 +740,7 @@ WriteResult Org::merge(int object, std::string_view winner, const std::vector<st
                         continue;
                     }
                     set_fields(*impl_, child.object, row, {{field, kept_id}}, actor);
+                    if (moved != nullptr) moved->push_back(id_of(child.object, row));
                 }
             }
             delete_row(*impl_, object, loser, batch, actor, false);
@@ -710,6 +773,10 @@ ConvertedLead Org::convert_lead(std::string_view lead_id, const Conversion& how,
         if (cell("IsConverted") == Cell{true}) {
             return refuse("CANNOT_UPDATE_CONVERTED_LEAD", "cannot reference converted lead");
         }
+        if (auto refusal = access_refusal(*impl_, leads, found.row, impl_->table(leads).rights.edit, actor)) {
+            converted.errors = {std::move(*refusal)};
+            return false;
+        }
         const int statuses = impl_->schema.find("LeadStatus");
         bool known = false;
         for (int64_t row = 0; row < rows(statuses); ++row) {
@@ -723,7 +790,9 @@ ConvertedLead Org::convert_lead(std::string_view lead_id, const Conversion& how,
         const std::optional<int64_t> owner_row =
             is_null(owner) ? std::nullopt : impl_->resolve(std::get<std::string>(owner));
         const bool owned_by_user = owner_row && schema().at(packed_object(*owner_row)).name == "User";
-        const Cell new_owner = owned_by_user ? owner : Cell{std::string(actor)};
+        const Cell new_owner = !how.owner_id.empty() ? Cell{how.owner_id}
+                               : owned_by_user       ? owner
+                                                     : Cell{std::string(actor)};
         const auto make = [&](const char* object_name, const Values& wanted, std::string& id) {
             const int object = impl_->schema.find(object_name);
             Values values;
@@ -737,8 +806,39 @@ ConvertedLead Org::convert_lead(std::string_view lead_id, const Conversion& how,
             id = made.id;
             return made.ok();
         };
+        const auto existing = [&](const char* object_name, const std::string& id) -> std::optional<int64_t> {
+            const int object = impl_->schema.find(object_name);
+            const Found named = find_live(*impl_, object, id);
+            if (named.row < 0) {
+                converted.errors = named.refusal.errors;
+                return std::nullopt;
+            }
+            if (auto refusal = access_refusal(*impl_, object, named.row, impl_->table(object).rights.edit, actor)) {
+                converted.errors = {std::move(*refusal)};
+                return std::nullopt;
+            }
+            return named.row;
+        };
+        const int contacts = impl_->schema.find("Contact");
         converted.account_id = how.account_id;
         converted.contact_id = how.contact_id;
+        converted.opportunity_id = how.opportunity_id;
+        if (!how.account_id.empty() && !existing("Account", how.account_id)) return false;
+        if (!how.opportunity_id.empty() && !existing("Opportunity", how.opportunity_id)) return false;
+        if (!how.contact_id.empty()) {
+            const std::optional<int64_t> contact_row = existing("Contact", how.contact_id);
+            if (!contact_row) return false;
+            const Cell account =
+                impl_->read(contacts, *contact_row, impl_->schema.at(contacts).find("AccountId"), Sight::Writer);
+            if (converted.account_id.empty() && !is_null(account))
+                converted.account_id = std::get<std::string>(account);
+            if (is_null(account) || std::get<std::string>(account) != normalize_id(converted.account_id)) {
+                return refuse("INVALID_CROSS_REFERENCE_KEY", "the contact does not belong to the account");
+            }
+            if (how.overwrite_lead_source) {
+                set_fields(*impl_, contacts, *contact_row, {{"LeadSource", cell("LeadSource")}}, actor);
+            }
+        }
         const bool have_account =
             !converted.account_id.empty() || make("Account",
                                                   {{"Name", cell("Company")},
@@ -776,7 +876,7 @@ ConvertedLead Org::convert_lead(std::string_view lead_id, const Conversion& how,
                                                                          {"OwnerId", new_owner}},
                                                                         converted.contact_id);
         if (!have_contact) return false;
-        if (how.with_opportunity) {
+        if (how.with_opportunity && converted.opportunity_id.empty()) {
             const std::string name =
                 how.opportunity_name.empty() ? plain_text(Type::String, cell("Company")) + "-" : how.opportunity_name;
             // Salesforce closes it at the end of the current quarter.

@@ -185,7 +185,7 @@ http::Answer Rest::basic_info(const Call& call) {
     std::string recent = "[";
     int left = 5;
     for (std::int64_t row = org_.rows(object) - 1; row >= 0 && left > 0; --row) {
-        if (org_.life(object, row) != Org::Life::Live || !org_.visible_yet(object, row)) continue;
+        if (org_.life(object, row) != Org::Life::Live || !org_.shown(object, row)) continue;
         recent += (recent.size() > 1 ? "," : "") + record_json(org_, object, row, call.version, shown);
         --left;
     }
@@ -204,7 +204,7 @@ std::optional<http::Answer> Rest::find_by_id(const std::string& object_name, con
     const auto id18 = normalize_id(id);
     if (!id18) return no_such_key(id);
     const auto row = org_.row_of(found.object, *id18);
-    if (!row || !org_.visible_yet(found.object, *row)) return not_found();
+    if (!row || !org_.shown(found.object, *row)) return not_found();
     if (org_.life(found.object, *row) != Org::Life::Live) {
         if (for_reading || org_.life(found.object, *row) == Org::Life::Gone) return not_found();
         return error_answer(
@@ -457,7 +457,7 @@ http::Answer Rest::read_by_key(const Call& call) {
         return related(call, found, call.args.at(2));
     }
     auto rows = rows_with(org_, found.object, key, call.args.at(2));
-    std::erase_if(rows, [&](std::int64_t row) { return !org_.visible_yet(found.object, row); });
+    std::erase_if(rows, [&](std::int64_t row) { return !org_.shown(found.object, row); });
     if (rows.empty()) return not_found();
     if (rows.size() > 1) return several(call, found.object, rows);
     found.row = rows.front();
@@ -657,7 +657,7 @@ http::Answer Rest::updated(const Call& call) {
     for (const auto row : org_.rows_modified_since(window.object, window.start)) {
         const Timestamp at = org_.modstamp(window.object, row);
         if (at < window.start || at >= window.end) continue;
-        if (org_.life(window.object, row) == Org::Life::Live && org_.visible_yet(window.object, row))
+        if (org_.life(window.object, row) == Org::Life::Live && org_.shown(window.object, row))
             rows.emplace_back(at, row);
     }
     if (rows.size() > replicated_ids_max) return too_many_ids();

@@ -189,6 +189,7 @@ Result<Field> field_from(const json::object& from) {
     field.help = text_or(from, "help");
     field.derived = bool_at(from, "derived").value_or(false);
     field.removed = bool_at(from, "removed").value_or(false);
+    field.changed_at = int_at(from, "changed").value_or(0);
     if (const json::array* values = array_at(from, "pick")) {
         for (const json::value& value : *values) {
             PickValue pick = TRY(parse_pick(value));
@@ -242,6 +243,7 @@ json::object to_json(const Field& field) {
     text("help", field.help);
     if (field.derived) out["derived"] = true;
     if (field.removed) out["removed"] = true;
+    if (field.changed_at != 0) out["changed"] = field.changed_at;
     json::array values;
     for (const PickValue& value : field.picklist) {
         values.push_back(json::array{value.value, value.label,

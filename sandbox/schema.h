@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -80,6 +81,7 @@ struct Field {
     std::string extra_type_info;       ///< "personname"
     std::string default_value;         ///< as text; empty: none
     std::string help;                  ///< inlineHelpText
+    std::int64_t changed_at = 0;       ///< epoch seconds of the last change of its definition; 0: never
     std::vector<std::string> reference_to;
     std::vector<PickValue> picklist;
 

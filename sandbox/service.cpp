@@ -18,6 +18,7 @@
 #include "sandbox/records.h"
 #include "sandbox/rest.h"
 #include "sandbox/soap.h"
+#include "sandbox/tooling.h"
 #include "sandbox/wire.h"
 
 namespace lockstep::sandbox {
@@ -101,6 +102,7 @@ struct Service::Impl {
           oauth(org, settings, complete(std::move(options.credentials), org)),
           soap(org, settings, oauth, quota),
           rest(org, settings),
+          tooling(org),
           bulk(org, rest, settings, outside),
           composite(org, rest,
                     [this](const auto& part, const auto& whole, bool counts) { return run_part(part, whole, counts); }),
@@ -126,6 +128,7 @@ struct Service::Impl {
     OAuth oauth;
     Soap soap;
     Rest rest;
+    Tooling tooling;
     Bulk bulk;
     Composite composite;
     std::mutex random_mutex;  ///< world.random is not thread-safe; taken after the org's lock
@@ -183,8 +186,8 @@ std::vector<Route> Service::Impl::make_routes() {
         {"GET", "/services/oauth2/userinfo", "userinfo", T::None, Nothing, of(oauth, &OAuth::userinfo), false},
         {"POST", "/services/oauth2/userinfo", "userinfo", T::None, Nothing, of(oauth, &OAuth::userinfo), false},
         {"GET", "/id/{}/{}", "identity", T::None, Nothing, of(oauth, &OAuth::identity), false},
-        {"POST", "/services/Soap/u/{}", "soap", T::Soap, Nothing, of(soap, &Soap::user_info), false},
-        {"POST", "/services/Soap/u/{}/{}", "soap", T::Soap, Nothing, of(soap, &Soap::user_info), false},
+        {"POST", "/services/Soap/u/{}", "soap", T::Soap, Nothing, of(soap, &Soap::carry_out), false},
+        {"POST", "/services/Soap/u/{}/{}", "soap", T::Soap, Nothing, of(soap, &Soap::carry_out), false},
 
         {"GET", "/", "resources", read, Nothing, of(rest, &Rest::resources)},
         {"GET", "/limits", "limits", read, Nothing, [this](const Call& call) { return limits(call); }},
@@ -197,6 +200,7 @@ std::vector<Route> Service::Impl::make_routes() {
         {"GET", "/queryAll/{}", "query_more", read | T::Locator | T::Rows | T::Record, Locator,
          of(rest, &Rest::query_more)},
 
+        {"GET", "/tooling/query", "tooling_query", read | T::Describe, Nothing, of(tooling, &Tooling::query)},
         {"GET", "/sobjects", "describe_global", read | T::Describe, Nothing, of(rest, &Rest::describe_global)},
         {"GET", "/sobjects/{}", "basic_info", read | T::Describe, Path, of(rest, &Rest::basic_info)},
         {"GET", "/sobjects/{}/describe", "describe", read | T::Describe, Path, of(rest, &Rest::describe)},
@@ -358,7 +362,7 @@ http::Answer Service::Impl::carry_out(const Route& route, Call& call, LoggedCall
     }
     if (any_of(route.traits, Trait::Soap)) {
         if (auto refusal = soap.refusal(call)) return *refusal;
-        logged.counted = true;
+        logged.counted = !call.user.empty();
     }
     try {
         return route.handler(call);

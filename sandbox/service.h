@@ -23,6 +23,7 @@ struct ServiceOptions {
     /// An empty username: that of the org's connected user.
     Credentials credentials{.username = "",
                             .password = "sandbox-password",
+                            .security_token = "sandbox-token",
                             .client_id = "3MVG9LockstepSandbox",
                             .client_secret = "sandbox-secret",
                             .jwt_public_key_pem = ""};

@@ -242,6 +242,22 @@ TEST(Quota, counts_the_last_24_hours_and_refuses_beyond) {
     EXPECT_EQ(box.get("~/limits").status, 403);
 }
 
+TEST(Quota, counts_a_composite_request_as_one_call_whatever_it_asks) {
+    Box box;
+    const auto used = [&] { return Box::object(box.get("/sandbox/state")).at("api_calls").at("used").as_int64(); };
+    const std::string window = "?start=2026-11-20T00:00:00Z&end=2026-11-23T00:00:00Z";
+    const auto part = [&](const std::string& what) {
+        return R"({"method":"GET","referenceId":")" + what + R"(","url":"/services/data/v62.0/sobjects/Lead/)" + what +
+               window + "\"}";
+    };
+    const std::int64_t before = used();
+    const auto answer = Box::object(
+        box.send("POST", "~/composite", R"({"compositeRequest":[)" + part("updated") + "," + part("deleted") + "]}"));
+    for (const auto& one : answer.at("compositeResponse").as_array())
+        EXPECT_EQ(one.at("httpStatusCode"), json::value(200)) << one;
+    EXPECT_EQ(used(), before + 1);
+}
+
 TEST(Describe, is_sent_again_only_after_the_schema_changed) {
     Box box;
     const auto first = box.get("~/sobjects/Lead/describe");

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/json.h"
+#include "base/text.h"
 
 namespace lockstep::sandbox {
 namespace {
@@ -26,6 +27,19 @@ constexpr Number numbers[] = {
 
 bool is_currency_code(std::string_view text) {
     return text.size() == 3 && std::all_of(text.begin(), text.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
+}
+
+Result<Org::Currency> currency_of(std::string_view text) {
+    const std::string_view code = text.substr(0, text.find(' '));
+    const std::string_view rest = trim(text.substr(code.size()));
+    const auto rate = rest.empty() ? std::optional<double>(1) : parse_double(rest);
+    if (!is_currency_code(code) || !rate)
+        return Error{.kind = Kind::Invalid,
+                     .what = "\"" + std::string(text) + "\" is no currency.",
+                     .hint =
+                         "write its ISO code and how many of it one of the corporate currency is worth: "
+                         "\"USD 1.0843\""};
+    return Org::Currency{std::string(code), *rate};
 }
 
 Settings SettingsBox::get() const {
@@ -55,6 +69,8 @@ Result<void> SettingsBox::change(std::string_view json_text) {
             changed.bulk_shuffled = value == "shuffled";
         } else if (name == "bulk_gzip" && value.is_bool()) {
             changed.bulk_gzip = value.as_bool();
+        } else if (name == "security_token" && value.is_bool()) {
+            changed.security_token = value.as_bool();
         } else if (name == "currency" && value.is_string() && is_currency_code(value.as_string())) {
             changed.currency = value.as_string();
         } else if (name == "api_versions" && value.is_array() && value.as_array().size() == 2 &&
@@ -77,6 +93,7 @@ std::string SettingsBox::to_json() const {
     for (const auto& number : numbers) shown[number.name] = settings.*number.member;
     shown["bulk_order"] = settings.bulk_shuffled ? "shuffled" : "plain";
     shown["bulk_gzip"] = settings.bulk_gzip;
+    shown["security_token"] = settings.security_token;
     shown["currency"] = settings.currency;
     shown["api_versions"] = json::array{settings.version_min, settings.version_max};
     return json::serialize(shown);

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/result.h"
+#include "sandbox/org.h"
 
 namespace lockstep::sandbox {
 
@@ -24,10 +25,15 @@ struct Settings {
     int version_min = 40;                   ///< API versions served
     int version_max = 64;
     std::string currency = "USD";  ///< the org's one currency
+    bool security_token = false;   ///< passwords must be followed by the security token
 };
 
 /// Whether `text` has the form of an ISO 4217 code: three capitals.
 bool is_currency_code(std::string_view text);
+
+/// "USD 1.0843": a code and how many of it one of the corporate currency is worth; 1 when left out.
+/// Errors: Invalid – it has another form.
+Result<Org::Currency> currency_of(std::string_view text);
 
 /// The settings and their lock.
 class SettingsBox {

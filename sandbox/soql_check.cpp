@@ -35,7 +35,7 @@ struct NamedFunction {
 constexpr std::array value_functions = {
     NamedFunction{"toLabel", Function::ToLabel, Type::String},
     NamedFunction{"FORMAT", Function::Format, Type::String},
-    NamedFunction{"convertCurrency", Function::Same, Type::Currency},
+    NamedFunction{"convertCurrency", Function::ConvertCurrency, Type::Currency},
     NamedFunction{"convertTimezone", Function::Same, Type::DateTime},
     NamedFunction{"CALENDAR_MONTH", Function::CalendarMonth, Type::Int},
     NamedFunction{"CALENDAR_QUARTER", Function::CalendarQuarter, Type::Int},
@@ -312,7 +312,8 @@ private:
             if (!takes(known->function, result.type))
                 return malformed(operand.at, "field '" + result.name + "' does not support function '" + *it + "'");
             result.functions.insert(result.functions.begin(), known->function);
-            if (known->function != Function::Same) result.type = known->type;
+            const bool keeps = known->function == Function::Same || known->function == Function::ConvertCurrency;
+            if (!keeps) result.type = known->type;
         }
         result.at = operand.at;
         return result;
@@ -323,8 +324,10 @@ private:
                 return is_picklist(type);
             case Function::Format:
                 return true;
+            case Function::ConvertCurrency:
+                return is_number(type);
             case Function::Same:
-                return is_number(type) || is_day(type);
+                return is_day(type);
             case Function::DayOnly:
             case Function::HourInDay:
                 return type == Type::DateTime;

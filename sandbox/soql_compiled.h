@@ -34,7 +34,8 @@ struct Hop {
 enum class Function {
     ToLabel,
     Format,
-    Same,  ///< convertCurrency and convertTimezone: the org has one currency, its users live in UTC
+    ConvertCurrency,
+    Same,  ///< convertTimezone: the org's users live in UTC
     CalendarMonth,
     CalendarQuarter,
     CalendarYear,
@@ -63,7 +64,8 @@ struct Value {
     bool is_field(int field) const { return is_plain() && ends.front().field == field; }
 };
 
-/// The record behind the reference; nothing when it is empty, or the record deleted or not yet visible.
+/// The record behind the reference; nothing when it is empty, or the record deleted, not yet visible or not for the
+/// connected user to see.
 std::optional<Spot> follow(const Org& org, const Hop& hop, Spot spot);
 std::optional<Spot> spot_of(const Org& org, std::string_view id18);
 Cell read(const Org& org, const Value& value, Spot spot);

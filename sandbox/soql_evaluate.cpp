@@ -87,12 +87,15 @@ std::string label_of(const Field& field, const std::string& value) {
     return labels;
 }
 
-Cell apply(const Org& org, const Value& value, Place end, Cell cell) {
+Cell apply(const Org& org, const Value& value, Place end, std::int64_t row, Cell cell) {
     auto type = value.field_type;
     for (auto function = value.functions.rbegin(); function != value.functions.rend(); ++function) {
         if (is_null(cell)) return cell;
         switch (*function) {
             case Function::Same:
+                break;
+            case Function::ConvertCurrency:
+                if (const auto* amount = std::get_if<double>(&cell)) cell = org.converted(end.object, row, *amount);
                 break;
             case Function::Format:
                 cell = formatted(type, cell);
@@ -293,7 +296,9 @@ std::optional<Spot> follow(const Org& org, const Hop& hop, Spot spot) {
     if (from.field < 0) return std::nullopt;
     const auto cell = org.value(from.object, spot.row, from.field);
     const auto* id = std::get_if<std::string>(&cell);
-    return id ? spot_of(org, *id) : std::nullopt;
+    auto target = id ? spot_of(org, *id) : std::nullopt;
+    // Of a record that one may not see, the id is all there is to know.
+    return target && org.sees(target->object, target->row) ? target : std::nullopt;
 }
 
 Cell read(const Org& org, const Value& value, Spot spot) {
@@ -306,7 +311,7 @@ Cell read(const Org& org, const Value& value, Spot spot) {
     const auto end = place_on(value.ends, spot.object);
     if (end.field < 0) return {};
     auto cell = org.value(end.object, spot.row, end.field);
-    return value.functions.empty() ? cell : apply(org, value, end, std::move(cell));
+    return value.functions.empty() ? cell : apply(org, value, end, spot.row, std::move(cell));
 }
 
 bool Test::matches(const Cell& cell) const {

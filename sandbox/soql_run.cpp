@@ -302,6 +302,7 @@ Result<Runner> Runner::start(const CompiledQuery& query, const Org& org, const T
 bool Runner::shows(const CompiledQuery& query, const Org& org, std::int64_t row) {
     // A row that awaits its late commit reads as gone.
     const auto life = org.life(query.object, row);
+    if (!org.sees(query.object, row)) return false;
     if (query.all_rows) return life != Org::Life::Gone;
     if (life != Org::Life::Live) return false;
     return query.archived_field < 0 || org.value(query.object, row, query.archived_field) != Cell(true);

@@ -295,6 +295,13 @@ bool is_gone(const sandbox::Org& org, const sandbox::Field& lookup, const std::s
     return false;
 }
 
+/// Fields that follow other rows, whose changes do not stamp this one: an opportunity's contact its primary role, the
+/// rest tasks and events. No poll can follow them.
+bool moves_without_stamp(const std::string& object, std::string_view field) {
+    if (field == "ContactId") return object == "Opportunity";
+    return field == "LastActivityDate" || field == "HasOpenActivity" || field == "HasOverdueTask";
+}
+
 }  // namespace
 
 std::vector<std::string> House::differences() {
@@ -339,9 +346,8 @@ std::vector<std::string> House::differences() {
                 continue;
             }
             for (std::size_t i = 0; i < fields.size(); ++i) {
-                // Read through the primary role, whose changes do not stamp the opportunity: no poll can follow it.
-                if (mirror.object.name == "Opportunity" && fields[i] == described.find("ContactId")) continue;
                 const sandbox::Field& field = described.fields[static_cast<std::size_t>(fields[i])];
+                if (moves_without_stamp(mirror.object.name, field.name)) continue;
                 const std::string theirs = words(org().value(index, row, fields[i]), field.type);
                 // A lookup whose target was deleted reads as empty there, without a new stamp; we keep whose it was.
                 if (theirs.empty() && !field.reference_to.empty() && is_gone(org(), field, mine->second[i])) continue;
