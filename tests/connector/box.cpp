@@ -44,8 +44,11 @@ std::string Box::faults() {
 std::set<std::string> Box::live_ids(const std::string& object) {
     const auto lock = service.org().read_lock();
     const int index = service.org().schema().find(object);
+    // Tasks and events of long ago show in queryAll only.
+    const int archived = service.org().schema().at(index).find("IsArchived");
     std::set<std::string> ids;
     for (std::int64_t row = 0; row < service.org().rows(index); ++row) {
+        if (archived >= 0 && service.org().value(index, row, archived) == sandbox::Cell{true}) continue;
         if (service.org().life(index, row) == sandbox::Org::Life::Live) ids.insert(service.org().id_of(index, row));
     }
     return ids;
