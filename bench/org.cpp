@@ -90,7 +90,8 @@ std::vector<std::string> names_of(const std::vector<record::Field>& fields) {
 std::vector<record::Field> Org::fields(const std::string& object) {
     auto described = salesforce::parse_describe(ask("GET", "/sobjects/" + object + "/describe").body);
     if (!described) throw std::runtime_error(to_string(described.error()));
-    std::ranges::stable_partition(described->fields, [](const record::Field& field) { return field.name == "Id"; });
+    std::stable_partition(described->fields.begin(), described->fields.end(),
+                          [](const record::Field& field) { return field.name == "Id"; });
     return std::move(described->fields);
 }
 

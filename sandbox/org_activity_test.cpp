@@ -8,17 +8,6 @@
 namespace lockstep::sandbox {
 namespace {
 
-ServiceOptions empty() {
-    ServiceOptions options = Box::small();
-    options.org.people = 0;
-    return options;
-}
-
-std::string make(Box& box, const std::string& object, const std::string& values) {
-    const auto answer = box.send("POST", "~/sobjects/" + object, values);
-    EXPECT_EQ(answer.status, 201) << answer.body;
-    return std::string(Box::object(answer).at("id").as_string());
-}
 void edit(Box& box, const std::string& object, const std::string& id, const std::string& values) {
     EXPECT_EQ(box.send("PATCH", "~/sobjects/" + object + "/" + id, values).status, 204);
 }
@@ -31,17 +20,15 @@ std::string quoted(const std::string& key, const std::string& value) {
 
 /// A deal of an account with a contact.
 struct Deal : Box {
-    explicit Deal(ServiceOptions options = empty()) : Box(std::move(options)) {}
-    std::string account = make(*this, "Account", R"({"Name":"Acme"})");
-    std::string contact = make(*this, "Contact", R"({"LastName":"Bell",)" + quoted("AccountId", account) + "}");
-    std::string id = make(
-        *this, "Opportunity",
-        R"({"Name":"Deal","StageName":"Prospecting","CloseDate":"2026-12-31",)" + quoted("AccountId", account) + "}");
+    explicit Deal(ServiceOptions options = Box::empty()) : Box(std::move(options)) {}
+    std::string account = create("Account", R"({"Name":"Acme"})");
+    std::string contact = create("Contact", R"({"LastName":"Bell",)" + quoted("AccountId", account) + "}");
+    std::string id = create("Opportunity", R"({"Name":"Deal","StageName":"Prospecting","CloseDate":"2026-12-31",)" +
+                                               quoted("AccountId", account) + "}");
 
     std::string task(const std::string& day, const std::string& status = "Completed") {
-        return make(*this, "Task",
-                    "{" + quoted("WhoId", contact) + "," + quoted("WhatId", id) + "," + quoted("Status", status) + "," +
-                        quoted("ActivityDate", day) + "}");
+        return create("Task", "{" + quoted("WhoId", contact) + "," + quoted("WhatId", id) + "," +
+                                  quoted("Status", status) + "," + quoted("ActivityDate", day) + "}");
     }
     json::value last(const std::string& object, const std::string& of) {
         return field(*this, object, of, "LastActivityDate");
@@ -62,7 +49,7 @@ TEST(Activities, done_and_past_ones_make_the_last_activity_date_of_all_they_are_
     EXPECT_EQ(field(deal, "Opportunity", deal.id, "SystemModstamp"), stamp) << "no stamp moves";
     ASSERT_EQ(deal.send("DELETE", "~/sobjects/Task/" + second).status, 204);
     EXPECT_EQ(deal.last("Contact", deal.contact), "2026-11-20");
-    const std::string other = make(deal, "Contact", R"({"LastName":"Cole"})");
+    const std::string other = deal.create("Contact", R"({"LastName":"Cole"})");
     edit(deal, "Task", first, "{" + quoted("WhoId", other) + "}");
     EXPECT_EQ(deal.last("Contact", deal.contact), nullptr);
     EXPECT_EQ(deal.last("Contact", other), "2026-11-20");
@@ -73,8 +60,8 @@ TEST(Activities, done_and_past_ones_make_the_last_activity_date_of_all_they_are_
 
 TEST(Activities, to_come_count_once_their_day_is_there) {
     Deal deal;
-    make(deal, "Event",
-         "{" + quoted("WhoId", deal.contact) + R"(,"StartDateTime":"2026-11-26T09:00:00Z","DurationInMinutes":30})");
+    deal.create("Event", "{" + quoted("WhoId", deal.contact) +
+                             R"(,"StartDateTime":"2026-11-26T09:00:00Z","DurationInMinutes":30})");
     EXPECT_EQ(deal.last("Contact", deal.contact), nullptr);
     deal.clock.advance_s(2 * 86400);
     deal.log_in();
@@ -102,9 +89,8 @@ TEST(Activities, of_generated_records_never_lie_before_what_was_generated) {
     const std::string all = "~/query?q=" + Box::encoded("SELECT Id, LastActivityDate FROM Contact ORDER BY Id");
     const auto before = Box::object(box.get(all)).at("records").as_array();
     for (const auto& row : before) {
-        make(box, "Task",
-             "{" + quoted("WhoId", std::string(row.at("Id").as_string())) +
-                 R"(,"Status":"Completed","ActivityDate":"2024-01-01"})");
+        box.create("Task", "{" + quoted("WhoId", std::string(row.at("Id").as_string())) +
+                               R"(,"Status":"Completed","ActivityDate":"2024-01-01"})");
     }
     const auto after = Box::object(box.get(all)).at("records").as_array();
     ASSERT_EQ(after.size(), before.size());
@@ -122,8 +108,8 @@ TEST(Activities, are_archived_a_year_after_they_were_done) {
     const std::string done = deal.task("2026-11-20");
     const std::string open = deal.task("2026-11-20", "Not Started");
     const std::string met =
-        make(deal, "Event",
-             "{" + quoted("WhatId", deal.id) + R"(,"StartDateTime":"2026-11-20T09:00:00Z","DurationInMinutes":30})");
+        deal.create("Event", "{" + quoted("WhatId", deal.id) +
+                                 R"(,"StartDateTime":"2026-11-20T09:00:00Z","DurationInMinutes":30})");
     const auto count = [&](const std::string& resource, const std::string& from) {
         const auto answer = deal.get("~/" + resource + "?q=" + Box::encoded("SELECT COUNT() FROM " + from));
         return Box::object(answer).at("totalSize").as_int64();
@@ -144,7 +130,7 @@ TEST(Activities, are_archived_a_year_after_they_were_done) {
 TEST(Activities, survive_a_restart) {
     const auto file = std::filesystem::temp_directory_path() / ("activity_" + std::to_string(getpid()) + ".state");
     std::filesystem::remove(file);
-    ServiceOptions options = empty();
+    ServiceOptions options = Box::empty();
     options.org.state_file = file.string();
     std::string contact;
     {

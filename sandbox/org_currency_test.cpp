@@ -19,11 +19,8 @@ void make(Box& box, const std::string& list = R"(["EUR","USD 1.25","GBP 0.8"])")
     ASSERT_EQ(answer.status, 204) << answer.body;
 }
 std::string deal(Box& box, const std::string& more) {
-    const auto answer =
-        box.send("POST", "~/sobjects/Opportunity",
-                 R"({"Name":"D","StageName":"Prospecting","CloseDate":"2026-12-31","Amount":100)" + more + "}");
-    EXPECT_EQ(answer.status, 201) << answer.body;
-    return std::string(Box::object(answer).at("id").as_string());
+    return box.create("Opportunity",
+                      R"({"Name":"D","StageName":"Prospecting","CloseDate":"2026-12-31","Amount":100)" + more + "}");
 }
 
 TEST(Currencies, show_nowhere_in_an_org_of_one) {

@@ -13,17 +13,6 @@ namespace {
 constexpr const char* kDeal =
     R"({"Name":"Deal","StageName":"Prospecting","CloseDate":"2026-12-31","Amount":1000,"Probability":10})";
 
-ServiceOptions empty() {
-    ServiceOptions options = Box::small();
-    options.org.people = 0;
-    return options;
-}
-
-std::string create(Box& box, const std::string& object, const std::string& body) {
-    const auto answer = box.send("POST", "~/sobjects/" + object, body);
-    EXPECT_EQ(answer.status, 201) << answer.body;
-    return std::string(Box::object(answer).at("id").as_string());
-}
 void edit(Box& box, const std::string& object, const std::string& id, const std::string& body) {
     box.clock.advance_s(60);
     const auto answer = box.send("PATCH", "~/sobjects/" + object + "/" + id, body);
@@ -46,8 +35,8 @@ void track(Box& box, const std::string& object, const std::string& field) {
 }
 
 TEST(History, of_an_opportunity_gets_a_row_for_each_new_state_and_none_for_other_edits) {
-    Box box(empty());
-    const std::string deal = create(box, "Opportunity", kDeal);
+    Box box(Box::empty());
+    const std::string deal = box.create("Opportunity", kDeal);
     edit(box, "Opportunity", deal, R"({"NextStep":"Call"})");
     edit(box, "Opportunity", deal, R"({"StageName":"Closed Won"})");
     edit(box, "Opportunity", deal, R"({"Amount":2500,"CloseDate":"2027-01-15"})");
@@ -68,11 +57,11 @@ TEST(History, of_an_opportunity_gets_a_row_for_each_new_state_and_none_for_other
 }
 
 TEST(History, tells_of_tracked_fields_only_and_of_a_lookup_by_name_and_by_id) {
-    Box box(empty());
+    Box box(Box::empty());
     track(box, "Lead", "Status");
     track(box, "Lead", "OwnerId");
     track(box, "Lead", "Description");
-    const std::string lead = create(box, "Lead", R"({"LastName":"Bell","Company":"Acme"})");
+    const std::string lead = box.create("Lead", R"({"LastName":"Bell","Company":"Acme"})");
     const std::string owner = box.service.org().integration_user_id();
     const std::string users = box.get("/sandbox/users").body;
     const std::string ada =
@@ -99,8 +88,8 @@ TEST(History, tells_of_tracked_fields_only_and_of_a_lookup_by_name_and_by_id) {
 }
 
 TEST(History, is_neither_written_nor_deleted_by_anybody_but_goes_with_its_record) {
-    Box box(empty());
-    const std::string deal = create(box, "Opportunity", kDeal);
+    Box box(Box::empty());
+    const std::string deal = box.create("Opportunity", kDeal);
     const std::string id = rows(box, "SELECT Id FROM OpportunityHistory").substr(0, 18);
     for (const auto& [method, target] : {std::pair{"DELETE", "~/sobjects/OpportunityHistory/" + id},
                                          {"PATCH", "~/sobjects/OpportunityHistory/" + id},
@@ -116,14 +105,14 @@ TEST(History, is_neither_written_nor_deleted_by_anybody_but_goes_with_its_record
 }
 
 TEST(History, of_a_custom_object_is_an_object_of_its_own) {
-    Box box(empty());
+    Box box(Box::empty());
     ASSERT_EQ(
         box.send("POST", "/sandbox/objects", R"({"name":"Visit__c","fields":[{"name":"Score__c","type":"double"}]})")
             .status,
         201);
     EXPECT_NE(rows(box, "SELECT Id FROM Visit__History").find("is not supported"), std::string::npos);
     track(box, "Visit__c", "Score__c");
-    const std::string visit = create(box, "Visit__c", R"({"Score__c":1})");
+    const std::string visit = box.create("Visit__c", R"({"Score__c":1})");
     edit(box, "Visit__c", visit, R"({"Score__c":2})");
     EXPECT_EQ(rows(box, "SELECT Field, DataType, OldValue, NewValue, ParentId FROM Visit__History"),
               "created,,,," + visit + "\nScore__c,Double,1.0,2.0," + visit + "\n");
@@ -131,7 +120,7 @@ TEST(History, of_a_custom_object_is_an_object_of_its_own) {
 }
 
 TEST(History, can_not_be_had_of_objects_that_keep_none_of_computed_fields_and_of_more_than_twenty) {
-    Box box(empty());
+    Box box(Box::empty());
     const auto refusal = [&](const std::string& object, const std::string& field) {
         return box.send("PATCH", "/sandbox/objects/" + object + "/fields/" + field, R"({"tracked":true})").body;
     };
@@ -148,16 +137,16 @@ TEST(History, can_not_be_had_of_objects_that_keep_none_of_computed_fields_and_of
 }
 
 TEST(History, tells_of_conversion_and_merge_and_goes_with_the_loser) {
-    Box box(empty());
+    Box box(Box::empty());
     track(box, "Lead", "Status");
     track(box, "Contact", "Phone");
-    const std::string lead = create(box, "Lead", R"({"LastName":"Bell","Company":"Acme"})");
+    const std::string lead = box.create("Lead", R"({"LastName":"Bell","Company":"Acme"})");
     ASSERT_EQ(box.send("POST", "/sandbox/records/Lead/" + lead + "/convert", R"({"with_opportunity":false})").status,
               200);
     EXPECT_EQ(rows(box, "SELECT Field, NewValue FROM LeadHistory"),
               "created,\nStatus,Closed - Converted\nleadConverted,\n");
-    const std::string one = create(box, "Contact", R"({"LastName":"Bell"})");
-    const std::string two = create(box, "Contact", R"({"LastName":"Bell"})");
+    const std::string one = box.create("Contact", R"({"LastName":"Bell"})");
+    const std::string two = box.create("Contact", R"({"LastName":"Bell"})");
     ASSERT_EQ(box.send("POST", "/sandbox/records/Contact/" + one + "/merge", R"({"losers":[")" + two + R"("]})").status,
               200);
     EXPECT_EQ(rows(box, "SELECT Field, IsDeleted FROM ContactHistory WHERE ContactId = '" + one + "'"),
@@ -169,7 +158,7 @@ TEST(History, tells_of_conversion_and_merge_and_goes_with_the_loser) {
 TEST(History, survives_a_restart_and_goes_on) {
     const auto file = std::filesystem::temp_directory_path() / ("history_" + std::to_string(getpid()) + ".state");
     std::filesystem::remove(file);
-    ServiceOptions options = empty();
+    ServiceOptions options = Box::empty();
     options.org.state_file = file.string();
     std::string deal;
     {
@@ -179,8 +168,8 @@ TEST(History, survives_a_restart_and_goes_on) {
                            R"("type":"double","tracked":true}]})")
                       .status,
                   201);
-        deal = create(box, "Opportunity", kDeal);
-        create(box, "Visit__c", R"({"Score__c":1})");
+        deal = box.create("Opportunity", kDeal);
+        box.create("Visit__c", R"({"Score__c":1})");
     }
     {
         Box box(options);

@@ -8,15 +8,9 @@
 namespace lockstep::sandbox {
 namespace {
 
-ServiceOptions empty() {
-    ServiceOptions options = Box::small();
-    options.org.people = 0;
-    return options;
-}
-
 /// An org whose salesperson Nina and connected user each have records.
 struct Office : Box {
-    explicit Office(ServiceOptions options = empty()) : Box(std::move(options)) {}
+    explicit Office(ServiceOptions options = Box::empty()) : Box(std::move(options)) {}
 
     std::string nina() {
         const auto users = Box::object(get("/sandbox/users")).at("users").as_array();
@@ -221,7 +215,7 @@ TEST(Sight, of_merge_conversion_and_undelete_asks_for_the_rights_that_they_need)
 TEST(Sight, survives_a_restart) {
     const auto file = std::filesystem::temp_directory_path() / ("sight_" + std::to_string(getpid()) + ".state");
     std::filesystem::remove(file);
-    ServiceOptions options = empty();
+    ServiceOptions options = Box::empty();
     options.org.state_file = file.string();
     {
         Office office(options);

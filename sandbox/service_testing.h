@@ -1,5 +1,7 @@
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <memory>
 #include <optional>
 #include <string>
@@ -27,6 +29,13 @@ public:
         return options;
     }
 
+    /// Users and settings only.
+    static ServiceOptions empty() {
+        ServiceOptions options = small();
+        options.org.people = 0;
+        return options;
+    }
+
     void log_in() {
         const auto answer = send("POST", "/services/oauth2/token",
                                  "grant_type=client_credentials&client_id=" + service.credentials().client_id +
@@ -46,6 +55,13 @@ public:
         return service.handle(request);
     }
     http::Answer get(std::string target) { return send("GET", std::move(target)); }
+
+    /// Makes a record and returns its id; `values` is a JSON object.
+    std::string create(const std::string& object, std::string values) {
+        const auto answer = send("POST", "~/sobjects/" + object, std::move(values));
+        EXPECT_EQ(answer.status, 201) << answer.body;
+        return std::string(Box::object(answer).at("id").as_string());
+    }
 
     static json::value parse(std::string_view text) { return parse_json(text).value(); }
     static json::object object(const http::Answer& answer) { return parse(answer.body).as_object(); }

@@ -8,12 +8,6 @@
 namespace lockstep::sandbox {
 namespace {
 
-ServiceOptions empty() {
-    ServiceOptions options = Box::small();
-    options.org.people = 0;
-    return options;
-}
-
 /// What stands between the first <name> and its end; "nil" for a nil one.
 std::string within(const std::string& xml, const std::string& name) {
     if (xml.find("<" + name + " xsi:nil=\"true\"/>") != std::string::npos) return "nil";
@@ -38,13 +32,8 @@ std::string soap(Box& box, const std::string& body) {
     return answer.body;
 }
 
-std::string create(Box& box, const std::string& object, const std::string& body) {
-    const auto answer = box.send("POST", "~/sobjects/" + object, body);
-    EXPECT_EQ(answer.status, 201) << answer.body;
-    return std::string(Box::object(answer).at("id").as_string());
-}
 std::string lead(Box& box, const std::string& name = "Bell") {
-    return create(box, "Lead", R"({"LastName":")" + name + R"(","Company":"Acme","LeadSource":"Web"})");
+    return box.create("Lead", R"({"LastName":")" + name + R"(","Company":"Acme","LeadSource":"Web"})");
 }
 json::value field(Box& box, const std::string& object, const std::string& id, const std::string& name) {
     return Box::object(box.get("~/sobjects/" + object + "/" + id + "?fields=" + name)).at(name);
@@ -54,7 +43,7 @@ std::string login(const std::string& user, const std::string& password) {
 }
 
 TEST(Soap, logs_in_with_the_password_alone_or_with_the_token_behind_it) {
-    Box box(empty());
+    Box box(Box::empty());
     const Credentials& who = box.service.credentials();
     for (const std::string& password : {who.password, who.password + who.security_token}) {
         const auto answer = send(box, login(who.username, password), "");
@@ -74,7 +63,7 @@ TEST(Soap, logs_in_with_the_password_alone_or_with_the_token_behind_it) {
 }
 
 TEST(Soap, refuses_a_wrong_password_and_one_without_the_token_where_the_org_asks_for_it) {
-    Box box(empty());
+    Box box(Box::empty());
     const Credentials& who = box.service.credentials();
     auto answer = send(box, login(who.username, "wrong"), "");
     EXPECT_EQ(answer.status, 500);
@@ -89,7 +78,7 @@ TEST(Soap, refuses_a_wrong_password_and_one_without_the_token_where_the_org_asks
 }
 
 TEST(Soap, ends_a_session_on_logout) {
-    Box box(empty());
+    Box box(Box::empty());
     EXPECT_NE(soap(box, "<p:logout/>").find("logoutResponse"), std::string::npos);
     EXPECT_EQ(box.get("~/limits").status, 401);
     const auto answer = send(box, "<p:getServerTimestamp/>", box.token);
@@ -98,15 +87,15 @@ TEST(Soap, ends_a_session_on_logout) {
 }
 
 TEST(Soap, tells_the_org_s_time) {
-    Box box(empty());
+    Box box(Box::empty());
     EXPECT_EQ(within(soap(box, "<p:getServerTimestamp/>"), "timestamp"), "2026-11-24T00:00:00.000Z");
 }
 
 TEST(Soap, merges_losers_into_the_master_with_its_new_values_and_names_what_moved) {
-    Box box(empty());
-    const std::string winner = create(box, "Contact", R"({"LastName":"Bell","Phone":"1","Fax":"2"})");
-    const std::string loser = create(box, "Contact", R"({"LastName":"Bell"})");
-    const std::string task = create(box, "Task", R"({"Subject":"Call","WhoId":")" + loser + R"("})");
+    Box box(Box::empty());
+    const std::string winner = box.create("Contact", R"({"LastName":"Bell","Phone":"1","Fax":"2"})");
+    const std::string loser = box.create("Contact", R"({"LastName":"Bell"})");
+    const std::string task = box.create("Task", R"({"Subject":"Call","WhoId":")" + loser + R"("})");
     const std::string xml =
         soap(box, "<p:merge><p:request><p:masterRecord xsi:type=\"p:sObject\"><p:type>Contact</p:type><p:Id>" + winner +
                       "</p:Id><p:Phone>9</p:Phone><p:fieldsToNull>Fax</p:fieldsToNull></p:masterRecord>"
@@ -123,7 +112,7 @@ TEST(Soap, merges_losers_into_the_master_with_its_new_values_and_names_what_move
 }
 
 TEST(Soap, tells_of_a_merge_that_fails_in_its_result_and_faults_where_the_object_is_unknown) {
-    Box box(empty());
+    Box box(Box::empty());
     const auto merge = [&](const std::string& type, const std::string& id) {
         return send(box,
                     "<p:merge><p:request><p:masterRecord><p:type>" + type + "</p:type><p:Id>" + id +
@@ -148,7 +137,7 @@ std::string convert(Box& box, const std::string& lead_id, const std::string& mor
 }
 
 TEST(Soap, converts_a_lead_into_a_new_account_contact_and_opportunity) {
-    Box box(empty());
+    Box box(Box::empty());
     const std::string id = lead(box);
     const std::string xml = convert(box, id, "<p:opportunityName>Big</p:opportunityName>");
     EXPECT_EQ(within(xml, "success"), "true");
@@ -160,8 +149,8 @@ TEST(Soap, converts_a_lead_into_a_new_account_contact_and_opportunity) {
 }
 
 TEST(Soap, converts_a_lead_into_an_existing_account_without_an_opportunity) {
-    Box box(empty());
-    const std::string account = create(box, "Account", R"({"Name":"Acme"})");
+    Box box(Box::empty());
+    const std::string account = box.create("Account", R"({"Name":"Acme"})");
     const std::string xml =
         convert(box, lead(box),
                 "<p:accountId>" + account + "</p:accountId><p:doNotCreateOpportunity>true</p:doNotCreateOpportunity>");
@@ -171,10 +160,10 @@ TEST(Soap, converts_a_lead_into_an_existing_account_without_an_opportunity) {
 }
 
 TEST(Soap, converts_a_lead_into_an_existing_contact_and_its_account) {
-    Box box(empty());
-    const std::string account = create(box, "Account", R"({"Name":"Acme"})");
+    Box box(Box::empty());
+    const std::string account = box.create("Account", R"({"Name":"Acme"})");
     const std::string contact =
-        create(box, "Contact", R"({"LastName":"Bell","LeadSource":"Other","AccountId":")" + account + R"("})");
+        box.create("Contact", R"({"LastName":"Bell","LeadSource":"Other","AccountId":")" + account + R"("})");
     const std::string xml = convert(box, lead(box),
                                     "<p:contactId>" + contact +
                                         "</p:contactId>"
@@ -182,7 +171,7 @@ TEST(Soap, converts_a_lead_into_an_existing_contact_and_its_account) {
     EXPECT_EQ(within(xml, "accountId"), account);
     EXPECT_EQ(within(xml, "contactId"), contact);
     EXPECT_EQ(field(box, "Contact", contact, "LeadSource"), "Web");
-    const std::string other = create(box, "Account", R"({"Name":"Bell"})");
+    const std::string other = box.create("Account", R"({"Name":"Bell"})");
     const std::string refused =
         convert(box, lead(box), "<p:accountId>" + other + "</p:accountId><p:contactId>" + contact + "</p:contactId>");
     EXPECT_EQ(within(refused, "success"), "false");
@@ -190,7 +179,7 @@ TEST(Soap, converts_a_lead_into_an_existing_contact_and_its_account) {
 }
 
 TEST(Soap, refuses_to_convert_twice_or_into_a_status_that_is_none_of_conversion) {
-    Box box(empty());
+    Box box(Box::empty());
     const std::string id = lead(box);
     EXPECT_EQ(within(convert(box, id, "", "Working - Contacted"), "statusCode"), "INVALID_STATUS");
     EXPECT_EQ(within(convert(box, id, ""), "success"), "true");
@@ -198,7 +187,7 @@ TEST(Soap, refuses_to_convert_twice_or_into_a_status_that_is_none_of_conversion)
 }
 
 TEST(Soap, brings_back_what_lies_in_the_bin_and_empties_it) {
-    Box box(empty());
+    Box box(Box::empty());
     const std::string one = lead(box);
     const std::string two = lead(box, "Cole");
     for (const std::string& id : {one, two}) ASSERT_EQ(box.send("DELETE", "~/sobjects/Lead/" + id).status, 204);

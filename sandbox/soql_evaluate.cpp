@@ -145,45 +145,6 @@ int compare(const std::string& raw, const std::string& constant, bool exact) {
     return exact ? raw.compare(constant) : compare_folded(raw, constant);
 }
 
-std::size_t character_bytes(char first) {
-    const auto byte = static_cast<unsigned char>(first);
-    return byte < 0xC0 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4;
-}
-
-/// `%` any run, `_` one character, `\` takes the next byte as it is. Backtracks to the last `%` only, which suffices.
-bool like(std::string_view text, std::string_view pattern) {
-    std::size_t t = 0;
-    std::size_t p = 0;
-    std::size_t run_pattern = std::string_view::npos;
-    std::size_t run_text = 0;
-    while (true) {
-        if (p < pattern.size() && pattern[p] == '%') {
-            run_pattern = ++p;
-            run_text = t;
-            continue;
-        }
-        if (t == text.size() && p == pattern.size()) return true;
-        bool same = false;
-        if (t < text.size() && p < pattern.size()) {
-            if (pattern[p] == '_') {
-                t = std::min(text.size(), t + character_bytes(text[t]));
-                ++p;
-                continue;
-            }
-            const bool escaped = pattern[p] == '\\' && p + 1 < pattern.size();
-            same = text[t] == pattern[p + (escaped ? 1 : 0)];
-            if (same) p += escaped ? 2 : 1;
-        }
-        if (same) {
-            ++t;
-            continue;
-        }
-        if (run_pattern == std::string_view::npos || run_text >= text.size()) return false;
-        p = run_pattern;
-        t = ++run_text;
-    }
-}
-
 bool has_member(std::string_view set, const std::string& folded) {
     while (true) {
         const auto end = set.find(';');

@@ -142,6 +142,9 @@ std::string to_string(const Path& path);
 std::string unescape(std::string_view between_quotes);
 /// The same for LIKE: the result has \_ \% \\ for the plain characters, everything else as it is.
 std::string unescape_pattern(std::string_view between_quotes);
+/// Whether `text` is like a pattern of unescape_pattern, letter by letter: `%` any run, `_` one character, `\` takes
+/// the next byte as it is. Backtracks to the last `%` only, which suffices.
+bool like(std::string_view text, std::string_view pattern);
 
 /// What Salesforce answers about a place in a query: the line (a window of it when it is long), a caret, row, column
 /// and `message`.

@@ -167,22 +167,6 @@ Row field_row(const Org& org, int object, int index) {
             {"LastModifiedDate", moment(field.changed_at)}};
 }
 
-/// `pattern` is as unescape_pattern gives it; compares without regard to case.
-bool is_like(std::string_view value, std::string_view pattern) {
-    if (pattern.empty()) return value.empty();
-    if (pattern.front() == '%') {
-        for (std::size_t skip = 0; skip <= value.size(); ++skip)
-            if (is_like(value.substr(skip), pattern.substr(1))) return true;
-        return false;
-    }
-    const bool escaped = pattern.front() == '\\' && pattern.size() > 1;
-    if (value.empty()) return false;
-    if (pattern.front() == '_' && !escaped) return is_like(value.substr(1), pattern.substr(1));
-    const char wanted = pattern[escaped ? 1 : 0];
-    return equals_ignoring_case(value.substr(0, 1), std::string_view(&wanted, 1)) &&
-           is_like(value.substr(1), pattern.substr(escaped ? 2 : 1));
-}
-
 /// One condition: a column, of the row itself or of its entity, and what it may be.
 struct Wanted {
     bool of_entity = false;
@@ -193,7 +177,8 @@ struct Wanted {
     bool fits(const Row& row) const {
         const auto found = row.find(column);
         return found != row.end() && std::any_of(values.begin(), values.end(), [&](const std::string& value) {
-                   return like ? is_like(found->second.text, value) : equals_ignoring_case(found->second.text, value);
+                   return like ? soql::like(fold(found->second.text), fold(value))
+                               : equals_ignoring_case(found->second.text, value);
                });
     }
 };

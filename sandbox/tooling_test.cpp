@@ -8,12 +8,6 @@
 namespace lockstep::sandbox {
 namespace {
 
-ServiceOptions empty() {
-    ServiceOptions options = Box::small();
-    options.org.people = 0;
-    return options;
-}
-
 json::array records(Box& box, const std::string& soql) {
     const auto answer = box.get("~/tooling/query?q=" + Box::encoded(soql));
     EXPECT_EQ(answer.status, 200) << answer.body;
@@ -37,7 +31,7 @@ std::string found(Box& box, const std::string& where) {
 }
 
 TEST(Tooling, tells_of_fields_with_their_entity) {
-    Box box(empty());
+    Box box(Box::empty());
     const auto rows = records(box,
                               "SELECT QualifiedApiName, Label, DataType, IsFieldHistoryTracked, RelationshipName, "
                               "NamespacePrefix, EntityDefinition.QualifiedApiName, EntityDefinition.KeyPrefix FROM "
@@ -57,7 +51,7 @@ TEST(Tooling, tells_of_fields_with_their_entity) {
 }
 
 TEST(Tooling, tells_a_renamed_field_from_a_hidden_and_from_a_deleted_one) {
-    Box box(empty());
+    Box box(Box::empty());
     const std::string field = "/sandbox/objects/Lead/fields/";
     ASSERT_EQ(box.send("POST", "/sandbox/objects/Lead/fields", R"({"name":"Score__c","type":"double"})").status, 201);
     const std::string before = found(box, "QualifiedApiName = 'Score__c'");
@@ -91,7 +85,7 @@ TEST(Tooling, tells_a_renamed_field_from_a_hidden_and_from_a_deleted_one) {
 }
 
 TEST(Tooling, keeps_a_renamed_field_s_values) {
-    Box box(empty());
+    Box box(Box::empty());
     ASSERT_EQ(box.send("POST", "/sandbox/objects/Lead/fields", R"({"name":"Score__c","type":"double"})").status, 201);
     ASSERT_EQ(box.send("POST", "~/sobjects/Lead", R"({"LastName":"Bell","Company":"Acme","Score__c":5})").status, 201);
     ASSERT_EQ(box.send("PATCH", "/sandbox/objects/Lead/fields/Score__c", R"({"name":"Points__c"})").status, 204);
@@ -104,7 +98,7 @@ TEST(Tooling, keeps_a_renamed_field_s_values) {
 }
 
 TEST(Tooling, keeps_what_fits_of_a_field_that_gets_another_type) {
-    Box box(empty());
+    Box box(Box::empty());
     const std::string field = "/sandbox/objects/Lead/fields/";
     ASSERT_EQ(box.send("POST", "/sandbox/objects/Lead/fields", R"({"name":"Score__c","type":"string"})").status, 201);
     for (const char* score : {"12", "many"}) {
@@ -130,7 +124,7 @@ TEST(Tooling, keeps_what_fits_of_a_field_that_gets_another_type) {
 }
 
 TEST(Tooling, lists_entities_hidden_ones_too) {
-    Box box(empty());
+    Box box(Box::empty());
     ASSERT_EQ(box.send("PATCH", "/sandbox/objects/Lead", R"({"visible":false,"sharing":"private"})").status, 204);
     const auto rows = records(box,
                               "SELECT QualifiedApiName, Label, InternalSharingModel FROM EntityDefinition WHERE "
@@ -142,7 +136,7 @@ TEST(Tooling, lists_entities_hidden_ones_too) {
 }
 
 TEST(Tooling, refuses_what_the_platform_refuses) {
-    Box box(empty());
+    Box box(Box::empty());
     EXPECT_EQ(refusal(box, "SELECT QualifiedApiName FROM FieldDefinition"), "MALFORMED_QUERY");
     EXPECT_EQ(refusal(box, "SELECT Id FROM FieldDefinition WHERE QualifiedApiName = 'X'"), "MALFORMED_QUERY");
     const std::string of_lead = " FROM FieldDefinition WHERE EntityDefinitionId = 'Lead'";

@@ -194,8 +194,7 @@ Result<Deleted> Connector::deleted(std::string_view object, Timestamp since, Tim
                        [&](http::Response&& answer) { return parse_deleted(answer.body, since); });
     const bool too_many = !whole.ok() && whole.error().code == "EXCEEDED_ID_LIMIT";
     constexpr std::int64_t shortest_s = 120;
-    Timestamp middle = start.plus((end.seconds - start.seconds) / 2);
-    middle = middle.plus(-(middle.seconds % 60));
+    const Timestamp middle = minute_of(start.plus((end.seconds - start.seconds) / 2));
     if (!too_many || middle.seconds - start.seconds < shortest_s) return whole;
     Deleted first = TRY(deleted(object, start, middle));
     // Transactions in flight hold the log back: what lies behind such a place is not complete yet.

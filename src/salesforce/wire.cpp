@@ -34,10 +34,6 @@ std::optional<Timestamp> moment_at(const json::object& object, std::string_view 
     return text ? parse_timestamp(*text) : std::nullopt;
 }
 
-Timestamp minute_of(Timestamp at) {
-    return {at.seconds - ((at.seconds % kMinuteS) + kMinuteS) % kMinuteS};
-}
-
 std::optional<std::int64_t> whole(double number) {
     if (std::trunc(number) != number || std::abs(number) > kExactMax) return std::nullopt;
     return static_cast<std::int64_t>(number);
@@ -244,6 +240,10 @@ Result<record::Object> parse_describe(std::string_view text) {
         object.fields.push_back(std::move(field));
     }
     return object;
+}
+
+Timestamp minute_of(Timestamp at) {
+    return {at.seconds - ((at.seconds % kMinuteS) + kMinuteS) % kMinuteS};
 }
 
 std::pair<Timestamp, Timestamp> delete_log_window(Timestamp since, Timestamp until) {

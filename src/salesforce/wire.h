@@ -33,6 +33,8 @@ Result<void> parse_bulk_page(std::string body, const std::vector<record::Field>&
 /// One cell. False: the text is no value of that form; the cell is null then.
 bool parse_cell(std::string_view text, record::Form form, record::Batch& batch, record::Cell& cell);
 
+/// The start of its minute: the delete log knows no seconds.
+Timestamp minute_of(Timestamp at);
 /// The path below /services/data/vNN.0 that asks for the delete log between two moments. The log knows minutes only and
 /// wants more than one between the two: the start is moved back to fit, which costs a few repeats.
 std::string deleted_path(std::string_view object, Timestamp since, Timestamp until);

@@ -132,6 +132,19 @@ Heard apply_gone(Work& work, store::Transaction& tx, const store::MirrorObject& 
 
 namespace {
 
+/// What changed since the watermark. Without a stamp to go by: all of it.
+salesforce::Selection changes_of(const Work& work, const store::MirrorObject& object, const store::PageShape& shape,
+                                 const store::ObjectCursor& cursor) {
+    salesforce::Selection selection = selection_of(object, shape);
+    if (!selection.stamp.empty()) selection.since = cursor.watermark->plus(-work.rules.settings().overlap_s);
+    return selection;
+}
+
+/// After a long absence the change is large enough to be worth a count, and perhaps a bulk job.
+bool long_away(const salesforce::Selection& selection, Timestamp now) {
+    return selection.since && now.seconds - selection.since->seconds > kDay;
+}
+
 Result<void> pull_updates(Work& work, const store::MirrorObject& object, store::Step& step,
                           store::ObjectCursor& cursor) {
     salesforce::Findings* const found = work.findings(object.object.name);
@@ -167,14 +180,9 @@ Result<void> pull_updates(Work& work, const store::MirrorObject& object, store::
         cursor.watermark = std::max(*cursor.watermark, now);
         return {};
     }
-    salesforce::Selection selection = selection_of(object, shape);
-    if (!selection.stamp.empty()) {
-        selection.since = cursor.watermark->plus(-work.rules.settings().overlap_s);
-        selection.until = now.plus(1);
-    }
-    // After a long absence the change is large enough to be worth a count, and perhaps a bulk job.
-    const bool long_away = selection.since && now.seconds - selection.since->seconds > kDay;
-    if (long_away && TRY(work.connector.count(selection)) >= work.rules.settings().bulk_from_rows) {
+    salesforce::Selection selection = changes_of(work, object, shape, cursor);
+    if (selection.since) selection.until = now.plus(1);
+    if (long_away(selection, now) && TRY(work.connector.count(selection)) >= work.rules.settings().bulk_from_rows) {
         const store::ObjectCursor before = cursor;
         TRY(work.connector.read_bulk(
             selection, {},
@@ -335,11 +343,8 @@ Result<void> survey(Work& work) {
         }
         const store::ObjectCursor cursor = work.cursor(question.object);
         if (cursor.state == store::ObjectCursor::State::Following) {
-            salesforce::Selection selection = selection_of(*object, store::full_shape(*object));
-            const Timestamp since = cursor.watermark->plus(-work.rules.settings().overlap_s);
-            if (!selection.stamp.empty()) selection.since = since;
-            const bool long_away = now.seconds - since.seconds > kDay;
-            if (!long_away) question.changes = std::move(selection);
+            salesforce::Selection selection = changes_of(work, *object, store::full_shape(*object), cursor);
+            if (!long_away(selection, now)) question.changes = std::move(selection);
             if (has_delete_log(*object, rules)) question.deleted_since = deletes_since(work, cursor, now);
         }
         questions.push_back(std::move(question));
